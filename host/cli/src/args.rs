@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER: &str = "Exit codes: 0 all well; 1 the program failed; 2 bad usage or settings; 3 finished, but some items or \
+                     mailboxes failed; 4 verification found a difference; 130 interrupted, run again to go on.";
+
+/// Moves mailboxes between providers and proves that nothing was lost.
+#[derive(Debug, Parser)]
+#[command(name = "whimbrel", version, after_help = AFTER, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What every verb knows.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The settings file.
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "whimbrel.toml")]
+    pub config: PathBuf,
+    /// Machine-readable output on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// A folder with connectors, looked in first; may be repeated.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
+    /// Log to standard error: -v what happens, -vv details, -vvv everything. Never subjects, bodies or secrets.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Which mailboxes.
+#[derive(Debug, Clone, Args)]
+pub struct Only {
+    /// Only these mailboxes.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub only: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// A whole migration of a built-in sample account, with no server and no settings.
+    Demo {
+        /// Where to put it; made if it is not there.
+        #[arg(value_name = "FOLDER", default_value = "demo-out")]
+        folder: PathBuf,
+    },
+    /// Check settings, connectors, permissions, connections and capabilities: every problem at once, with its remedy.
+    Check(Only),
+    /// What is there: collections, counts, sizes, oversize and risky items, capped listings, time estimate.
+    Assess(Only),
+    /// What would be done, step by step.
+    Plan(Only),
+    /// Do it; run again to resume or to catch up.
+    Migrate {
+        #[command(flatten)]
+        only: Only,
+        /// Show what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Where things stand, from the ledger alone.
+    Status(Only),
+    /// Take failed and oversize items up again, and migrate.
+    Retry {
+        #[command(flatten)]
+        only: Only,
+        /// Only items that failed for this reason, e.g. over-quota; `oversize` for those left out for their size.
+        #[arg(long, value_name = "CODE")]
+        reason: Option<String>,
+    },
+    /// The audit trail, oldest first. With --json, one object a line.
+    Events {
+        #[command(flatten)]
+        only: Only,
+        /// Only what came after the event of this number.
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<u64>,
+    },
+    /// The ledger as JSON lines.
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
+    /// The connectors.
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+    /// The generated part of a document; for `cargo xtask docs`.
+    #[command(hide = true)]
+    Document {
+        /// Which one.
+        part: String,
+    },
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Write every record, as JSON lines.
+    Export {
+        /// Where to; standard output without it. Never overwrites.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Read an export into a ledger that is not there yet or is empty.
+    Import {
+        /// Where from; `-` for standard input.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// What to do with connectors.
+#[derive(Debug, Subcommand)]
+pub enum PluginVerb {
+    /// Every connector in the plugin folders.
+    List,
+    /// What a connector is, asks for and can do.
+    Inspect {
+        /// A name, or a path to a .wasm.
+        #[arg(value_name = "CONNECTOR")]
+        connector: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        for (exit, _) in Exit::TABLE {
+            assert!(AFTER.contains(&exit.code().to_string()), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn options_stand_before_and_after_the_verb() {
+        let cli = Cli::try_parse_from([
+            "whimbrel", "--json", "migrate", "--only", "a", "b,c", "-c", "x.toml", "-vv",
+        ])
+        .unwrap();
+        assert!(cli.global.json && cli.global.verbose == 2 && cli.global.config.as_os_str() == "x.toml");
+        let Verb::Migrate { only, dry_run: false } = cli.verb else {
+            panic!("not migrate")
+        };
+        assert_eq!(only.only, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn bad_usage_exits_with_two() {
+        for line in [
+            &["whimbrel"][..],
+            &["whimbrel", "migrat"],
+            &["whimbrel", "events", "--after", "x"],
+        ] {
+            assert_eq!(
+                Cli::try_parse_from(line).unwrap_err().exit_code(),
+                i32::from(Exit::Usage.code()),
+                "{line:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `whimbrel`: moves mailboxes between providers and proves that nothing was lost.
+
+mod args;
+mod demo;
+mod exit;
+mod failures;
+mod folders;
+mod interrupt;
+mod output;
+mod problem;
+mod session;
+mod settings;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, LedgerVerb, PluginVerb, Verb};
+use exit::Exit;
+use output::{Output, logging};
+use problem::{Problem, Result};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.global.verbose, cli.global.json);
+    let output = Output::new(name(&cli.verb), cli.global.json);
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli, output));
+            // What still runs in the background is not waited for: everything that counts is on the disk.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Box::new(Problem::failed(format!("cannot start threads: {error}")))),
+    };
+    result.unwrap_or_else(|problem| output.problem(&problem)).into()
+}
+
+/// What the verb is called in JSON.
+fn name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Demo { .. } => "demo",
+        Verb::Check(_) => "check",
+        Verb::Assess(_) => "assess",
+        Verb::Plan(_) | Verb::Migrate { dry_run: true, .. } => "plan",
+        Verb::Migrate { .. } => "migrate",
+        Verb::Status(_) => "status",
+        Verb::Retry { .. } => "retry",
+        Verb::Events { .. } => "events",
+        Verb::Ledger(LedgerVerb::Export { .. }) => "ledger export",
+        Verb::Ledger(LedgerVerb::Import { .. }) => "ledger import",
+        Verb::Plugin(PluginVerb::List) => "plugin list",
+        Verb::Plugin(PluginVerb::Inspect { .. }) => "plugin inspect",
+        Verb::Document { .. } => "document",
+    }
+}
+
+async fn run(cli: Cli, output: Output) -> Result<Exit> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Demo { folder } => verbs::demo::run(global, folder, output).await,
+        Verb::Check(only) => interrupt::or(verbs::check::run(global, &only.only, output)).await,
+        Verb::Assess(only) => interrupt::or(verbs::assess::run(global, &only.only, output)).await,
+        Verb::Plan(only) | Verb::Migrate { only, dry_run: true } => {
+            interrupt::or(verbs::plan::run(global, &only.only, output)).await
+        }
+        Verb::Migrate { only, dry_run: false } => verbs::migrate::run(global, &only.only, output).await,
+        Verb::Status(only) => verbs::status::run(global, &only.only, output),
+        Verb::Retry { only, reason } => verbs::retry::run(global, &only.only, reason.as_deref(), output).await,
+        Verb::Events { only, after } => verbs::events::run(global, &only.only, *after, output),
+        Verb::Ledger(LedgerVerb::Export { file }) => verbs::ledger::export(global, file.as_deref(), output),
+        Verb::Ledger(LedgerVerb::Import { file }) => verbs::ledger::import(global, file, output),
+        Verb::Plugin(PluginVerb::List) => interrupt::or(verbs::plugin::list(global, output)).await,
+        Verb::Plugin(PluginVerb::Inspect { connector }) => {
+            interrupt::or(verbs::plugin::inspect(global, connector, output)).await
+        }
+        Verb::Document { part } => verbs::document::run(global, part, output).await,
+    }
+}

@@ -1,0 +1,274 @@
+//! What became of mailboxes, for people.
+
+use whimbrel_engine::{Counts, MailboxReport, Report};
+
+use super::safe;
+use super::table::{Rows, count, plural};
+use crate::settings::units::{show_bytes, show_time};
+
+/// Above so many mailboxes, only those that are not complete are shown.
+const MOST_ROWS: usize = 50;
+/// Problems and notes of one mailbox that are shown.
+const MOST_LINES: usize = 20;
+
+const HEADINGS: [&str; 11] = [
+    "mailbox",
+    ">found",
+    ">moved",
+    ">merged",
+    ">filtered",
+    ">oversize",
+    ">failed",
+    ">pending",
+    ">unexplained",
+    ">size",
+    "state",
+];
+
+/// The table of a run or of a status, the problems with their remedies, and the notes.
+pub fn report(report: &Report) -> String {
+    let few = report.mailboxes.len() <= MOST_ROWS;
+    let mut rows = Rows::new(&HEADINGS);
+    for mailbox in report.mailboxes.iter().filter(|mailbox| few || !mailbox.complete()) {
+        rows.add(cells(
+            &mailbox.name,
+            &mailbox.counts,
+            state(mailbox, report.interrupted),
+        ));
+    }
+    if report.mailboxes.len() != 1 {
+        let complete = report.mailboxes.iter().filter(|mailbox| mailbox.complete()).count();
+        rows.add(cells(
+            "all",
+            &report.total,
+            &format!("{complete} of {} complete", report.mailboxes.len()),
+        ));
+    }
+    let mut out = rows.render();
+    for mailbox in &report.mailboxes {
+        out += &details(mailbox);
+    }
+    out
+}
+
+/// What this run did, in a sentence.
+pub fn worked(report: &Report) -> String {
+    let sum = |of: fn(&MailboxReport) -> u64| report.mailboxes.iter().map(of).sum::<u64>();
+    let mut parts = Vec::new();
+    for (number, one, verb) in [
+        (sum(|it| it.worked.copied), "message", "copied"),
+        (sum(|it| it.worked.merged), "message", "merged with equal ones"),
+        (sum(|it| it.worked.marked), "message", "marked anew"),
+        (sum(|it| it.worked.relocated), "message", "moved on the server"),
+        (sum(|it| it.worked.adopted), "message", "known again under new ids"),
+        (
+            sum(|it| it.worked.settled),
+            "message",
+            "found in place after an interruption",
+        ),
+        (sum(|it| it.worked.vanished), "message", "gone at the source"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{} {verb}", plural(number, one)));
+        }
+    }
+    let bytes = sum(|it| it.worked.bytes);
+    let time = show_time(std::time::Duration::try_from_secs_f64(report.total.seconds).unwrap_or_default());
+    match parts.is_empty() {
+        true if !report.complete() => format!("Nothing was copied. This took {time}."),
+        true => format!("Nothing was new. This took {time}."),
+        false => format!("{}; {} in {time}.", parts.join(", "), show_bytes(bytes)),
+    }
+}
+
+fn cells(name: &str, counts: &Counts, state: &str) -> [String; 11] {
+    [
+        name.to_owned(),
+        count(counts.found),
+        count(counts.moved),
+        count(counts.merged),
+        count(counts.filtered),
+        count(counts.oversize),
+        count(counts.failed),
+        count(counts.pending),
+        count(counts.unexplained),
+        show_bytes(counts.bytes),
+        state.to_owned(),
+    ]
+}
+
+/// One word for how far it is.
+fn state(mailbox: &MailboxReport, interrupted: bool) -> &'static str {
+    let counts = &mailbox.counts;
+    match () {
+        () if !mailbox.problems.is_empty() => "problems",
+        () if counts.failed > 0 => "failed items",
+        () if counts.unexplained > 0 => "unexplained",
+        () if counts.pending > 0 && interrupted => "interrupted",
+        () if counts.pending > 0 => "unfinished",
+        () => "complete",
+    }
+}
+
+fn details(mailbox: &MailboxReport) -> String {
+    let mut out = String::new();
+    for problem in mailbox.problems.iter().take(MOST_LINES) {
+        let place = problem
+            .collection
+            .as_ref()
+            .map(|collection| format!(", {collection}"))
+            .unwrap_or_default();
+        out += &format!(
+            "\n✗ {}{}: {}\n  → {}",
+            safe(&mailbox.name),
+            safe(&place),
+            safe(&problem.text),
+            problem.remedy
+        );
+    }
+    out += &more(mailbox.problems.len());
+    for note in mailbox.notes.iter().take(MOST_LINES) {
+        out += &format!("\n• {}: {}", safe(&mailbox.name), safe(note));
+    }
+    out += &more(mailbox.notes.len());
+    if mailbox.counts.failed > 0 {
+        let failed = plural(mailbox.counts.failed, "message");
+        let name = safe(&mailbox.name);
+        out += &format!(
+            "\n• {name}: {failed} failed; `whimbrel events --only {name}` tells why, `whimbrel retry` tries again"
+        );
+    }
+    out
+}
+
+fn more(length: usize) -> String {
+    if length <= MOST_LINES {
+        String::new()
+    } else {
+        format!("\n  … and {} more, all of them with --json", length - MOST_LINES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use whimbrel_engine::{Problem, Worked};
+    use whimbrel_model::Failure;
+
+    use super::*;
+
+    pub(crate) fn sample() -> Report {
+        let counts = Counts {
+            found: 10,
+            moved: 7,
+            merged: 1,
+            failed: 2,
+            bytes: 2048,
+            seconds: 0.5,
+            ..Counts::default()
+        };
+        let problem = Problem::new(Some("Old".into()), "destination", &Failure::OverQuota("full".into()));
+        let worked = Worked {
+            found: 10,
+            copied: 7,
+            merged: 1,
+            bytes: 2048,
+            ..Worked::default()
+        };
+        let alice = MailboxReport {
+            name: "alice".into(),
+            counts,
+            worked,
+            problems: vec![problem],
+            notes: vec!["`a/b` is `a_b` there".into()],
+        };
+        let moved = Counts {
+            found: 1,
+            moved: 1,
+            ..Counts::default()
+        };
+        let bob = MailboxReport {
+            name: "bob".into(),
+            counts: moved,
+            worked: Worked::default(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        Report::new(vec![alice, bob], 0.5, false)
+    }
+
+    #[test]
+    fn people_see_counts_problems_and_remedies() {
+        let text = report(&sample());
+        for part in [
+            "unexplained",
+            "2.0 KiB",
+            "1 of 2 complete",
+            "✗ alice, Old: destination: the quota is used up",
+            "→ raise the quota",
+            "• alice: `a/b`",
+            "whimbrel retry",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert_eq!(
+            worked(&sample()),
+            "7 messages copied, 1 message merged with equal ones; 2.0 KiB in 0.5 s."
+        );
+        assert!(worked(&Report::new(Vec::new(), 0.1, false)).starts_with("Nothing was new"));
+    }
+
+    #[test]
+    fn the_json_is_the_documented_one() {
+        let value = serde_json::to_value(sample()).unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let counts = [
+            "found",
+            "moved",
+            "merged",
+            "filtered",
+            "oversize",
+            "failed",
+            "pending",
+            "unexplained",
+            "bytes",
+            "seconds",
+        ];
+        assert_eq!(keys(&value), ["mailboxes", "total", "interrupted"]);
+        assert_eq!(keys(&value["total"]), counts);
+        let mailbox = &value["mailboxes"][0];
+        assert_eq!(
+            keys(mailbox),
+            [&["name"], &counts[..], &["worked", "problems", "notes"]].concat()
+        );
+        assert_eq!(
+            keys(&mailbox["worked"]),
+            [
+                "found",
+                "copied",
+                "bytes",
+                "merged",
+                "marked",
+                "relocated",
+                "adopted",
+                "vanished",
+                "settled"
+            ]
+        );
+        assert_eq!(
+            mailbox["problems"][0],
+            json!({
+                "collection": "Old", "code": "over-quota", "text": "destination: the quota is used up: full",
+                "remedy": whimbrel_engine::remedy(&Failure::OverQuota(String::new())),
+            })
+        );
+    }
+
+    #[test]
+    fn many_mailboxes_are_summed_up() {
+        let one = sample().mailboxes[1].clone();
+        let many = Report::new(vec![one; MOST_ROWS + 1], 1.0, false);
+        let text = report(&many);
+        assert!(!text.contains("bob") && text.contains("51 of 51 complete"), "{text}");
+    }
+}

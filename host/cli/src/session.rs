@@ -1,0 +1,379 @@
+//! From settings to what the engine works with: connectors loaded, accounts checked, secrets read.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use whimbrel_engine::{Endpoint, Mailbox, Options};
+use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
+use whimbrel_sandbox::{AccountSpec, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
+use whimbrel_wire::{BlobStore, BlobStoreConfig};
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failures;
+use crate::folders::PluginFolders;
+use crate::problem::{Problem, Result};
+use crate::settings::{Account, Limits, Settings, Side};
+
+/// The key under which the ledger keeps the migration's name.
+const NAME: &str = "migration";
+
+/// Before something that may pass is tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Nothing is written; bodies spill to the system's folder for temporary files.
+    Look,
+    /// Mail is moved; bodies spill beside the ledger, where there is room for them.
+    Move,
+}
+
+/// Everything that a run over mailboxes needs.
+pub struct Session {
+    /// What the admin wants.
+    pub settings: Settings,
+    /// In the order of the settings; those that cannot be used are left out.
+    pub mailboxes: Vec<Mailbox>,
+    /// What is wrong with settings, connectors and accounts. Empty unless the caller wants to see everything.
+    pub problems: Vec<Problem>,
+    /// What is unwise.
+    pub warnings: Vec<Problem>,
+    blobs: BlobStore,
+    connectors: [String; 2],
+}
+
+/// Reads the settings and keeps the named mailboxes.
+pub fn settings(global: &Global, only: &[String]) -> Result<Settings> {
+    let mut settings = Settings::load(&global.config)?;
+    settings.only(only)?;
+    Ok(settings)
+}
+
+impl Session {
+    /// Everything ready, or every problem at once.
+    pub async fn open(global: &Global, only: &[String], aim: Aim) -> Result<Self> {
+        let session = Self::survey(global, settings(global, only)?, aim).await?;
+        let heading = |count| format!("{count} problems with `{}`", global.config.display());
+        match Problem::all(heading, session.problems.clone()) {
+            Some(problem) => Err(Box::new(problem)),
+            None => Ok(session),
+        }
+    }
+
+    /// As [`Self::open`], but goes on as far as it can and keeps the problems.
+    pub async fn survey(global: &Global, mut settings: Settings, aim: Aim) -> Result<Self> {
+        let mut problems = Vec::new();
+        let mut warnings = std::mem::take(&mut settings.warnings);
+        let blobs = BlobStore::new(BlobStoreConfig {
+            folder: match aim {
+                Aim::Look => std::env::temp_dir(),
+                Aim::Move => settings.state.join("spill"),
+            },
+            // The other half is for what does not lie in the store: connectors, the ledger's cache, buffers.
+            memory: settings.limits.memory / 2,
+            threshold: BlobStoreConfig::THRESHOLD,
+        });
+        let runtime = runtime(&settings.limits, blobs.clone())?;
+        let folders = PluginFolders::of_process(&global.plugins);
+        let mut plugins = Vec::new();
+        for side in [&settings.source, &settings.destination] {
+            match load(&runtime, &folders, &settings.base, side).await {
+                Ok(plugin) => plugins.push(plugin),
+                Err(problem) => problems.push(*problem),
+            }
+            if let Some(ca) = side.ca.as_ref().filter(|path| !path.is_file()) {
+                let problem = Problem::settings(format!("there is no file `{}` (`{}.ca`)", ca.display(), side.which));
+                problems.push(
+                    problem.help("the path is relative to the settings file; a PEM file with certificates is wanted"),
+                );
+            }
+        }
+        let (mailboxes, connectors) = match plugins.as_slice() {
+            [source, destination] => {
+                if !destination.can_write() {
+                    problems.push(read_only(&settings.destination, destination));
+                }
+                let mailboxes = mailboxes(&settings, source, destination, &mut problems, &mut warnings);
+                (
+                    mailboxes,
+                    [
+                        source.description().name.clone(),
+                        destination.description().name.clone(),
+                    ],
+                )
+            }
+            _ => (Vec::new(), Default::default()),
+        };
+        Ok(Self {
+            settings,
+            mailboxes,
+            problems,
+            warnings,
+            blobs,
+            connectors,
+        })
+    }
+
+    /// What the engine may use.
+    pub fn options(&self) -> Options {
+        let limits = &self.settings.limits;
+        Options {
+            mailboxes: limits.mailboxes,
+            connections: limits.connections,
+            memory: limits.memory / 2,
+            max_item_bytes: limits.max_item,
+            retries: limits.retries,
+            first_pause: FIRST_PAUSE,
+            folders: self.settings.folders.clone(),
+            quarantine: Some(self.settings.state.join("quarantine")),
+            blobs: self.blobs.clone(),
+        }
+    }
+
+    /// The ledger, made where there is none. Refuses one of another migration: its ids mean nothing here.
+    pub fn ledger(&self) -> Result<Ledger> {
+        let ledger = open_ledger(&self.settings, true)?;
+        let failed = |error: LedgerError| Box::new(failures::ledger(&error));
+        let [source, destination] = &self.connectors;
+        for (key, now, what) in [
+            (NAME, &self.settings.name, "is of the migration"),
+            ("source", source, "was filled by the source connector"),
+            ("destination", destination, "was filled by the destination connector"),
+        ] {
+            match ledger.get_meta(key).map_err(failed)? {
+                None => ledger.set_meta(key, now).map_err(failed)?,
+                Some(before) if before == *now => {}
+                Some(before) => {
+                    let state = self.settings.state.display();
+                    let message = format!("the state folder `{state}` {what} `{before}`, not `{now}`");
+                    let help = "set `state` to a folder of its own for this migration, or go back to the settings of the other";
+                    return Err(Box::new(Problem::settings(message).help(help)));
+                }
+            }
+        }
+        ledger.flush().map_err(failed)?;
+        Ok(ledger)
+    }
+}
+
+/// The ledger of these settings.
+pub fn open_ledger(settings: &Settings, create: bool) -> Result<Ledger> {
+    let cache_bytes = (settings.limits.memory / 8).clamp(8 << 20, 64 << 20);
+    let options = LedgerOptions { cache_bytes, create };
+    Ledger::open(&settings.state, options).map_err(|error| Box::new(failures::ledger(&error)))
+}
+
+/// The ledger, or none where nothing has run yet.
+pub fn find_ledger(settings: &Settings) -> Result<Option<Ledger>> {
+    match Ledger::open(
+        &settings.state,
+        LedgerOptions {
+            create: false,
+            ..LedgerOptions::default()
+        },
+    ) {
+        Ok(ledger) => Ok(Some(ledger)),
+        Err(LedgerError::Missing { .. }) => Ok(None),
+        Err(error) => Err(Box::new(failures::ledger(&error))),
+    }
+}
+
+/// The engine of the plugins.
+pub fn runtime(limits: &Limits, blobs: BlobStore) -> Result<Runtime> {
+    let limits = PluginLimits {
+        memory_bytes: limits.plugin_memory,
+        cpu: limits.cpu,
+        ..PluginLimits::default()
+    };
+    let config = RuntimeConfig {
+        cache: cache_folder(),
+        limits,
+        blobs,
+    };
+    Runtime::new(config).map_err(|error| Box::new(failures::load(&error, Path::new("wasmtime"))))
+}
+
+/// Where compiled connectors are kept between runs: `$XDG_CACHE_HOME/whimbrel`, or `~/.cache/whimbrel`; nowhere without
+/// a home.
+fn cache_folder() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(base.join("whimbrel").join("components"))
+}
+
+async fn load(runtime: &Runtime, folders: &PluginFolders, base: &Path, side: &Side) -> Result<Plugin> {
+    let at = |problem: Problem| Box::new(problem.at(side.connector_place.clone()));
+    let path = folders.find(&side.connector, base).map_err(|problem| at(*problem))?;
+    runtime
+        .load(&path)
+        .await
+        .map_err(|error| at(failures::load(&error, &path)))
+}
+
+fn read_only(side: &Side, plugin: &Plugin) -> Problem {
+    let message = format!(
+        "the connector `{}` only reads: it cannot be a destination",
+        plugin.description().name
+    );
+    Problem::settings(message)
+        .at(side.connector_place.clone())
+        .help("`whimbrel plugin list` shows which connectors write")
+}
+
+/// Both sides of every mailbox, checked against what the connectors ask for.
+fn mailboxes(
+    settings: &Settings,
+    source: &Plugin,
+    destination: &Plugin,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Mailbox> {
+    let mut said = HashSet::new();
+    let mut ready = Vec::new();
+    for mailbox in &settings.mailboxes {
+        let mut ends = Vec::new();
+        let sides = [
+            (&settings.source, source, &mailbox.source),
+            (&settings.destination, destination, &mailbox.destination),
+        ];
+        for (side, plugin, account) in sides {
+            warnings.extend(
+                account
+                    .secret
+                    .as_ref()
+                    .and_then(|secret| secret.exposed())
+                    .filter(|it| said.insert(it.to_string())),
+            );
+            let whose = format!("mailbox `{}` at the {}", mailbox.name, side.which);
+            let before = problems.len();
+            let (given, own) = split(plugin, side, account);
+            let mut sentences = plugin.check_settings(&Value::Object(given.clone()), &Value::Object(own));
+            if account.secret.is_none()
+                && account.values.contains_key("user")
+                && wants_secret(plugin)
+                && !sentences.is_empty()
+            {
+                // Clearer than what a schema's "one of these" gives.
+                sentences.retain(|sentence| sentence.starts_with("settings"));
+                let help = format!(
+                    "write {} = {{ user = \"…\", password = {{ env = \"VARIABLE\" }} }}",
+                    side.which
+                );
+                let problem = Problem::settings(format!("{whose} has no password or token"));
+                problems.push(problem.at(mailbox.place.clone()).help(help));
+            }
+            let wrong = !sentences.is_empty() || problems.len() > before;
+            // What is wrong with the settings is wrong for every mailbox: said once.
+            for sentence in sentences
+                .into_iter()
+                .filter(|sentence| said.insert(format!("{}: {sentence}", side.which)))
+            {
+                let message = format!("connector `{}`, {whose}: {sentence}", plugin.description().name);
+                let help = format!("`whimbrel plugin inspect {}` shows what it asks for", side.connector);
+                let place = if sentence.starts_with("settings") {
+                    &side.settings_place
+                } else {
+                    &mailbox.place
+                };
+                problems.push(Problem::settings(message).at(place.clone()).help(help));
+            }
+            match account.credentials(&whose) {
+                Ok(credentials) if !wrong => ends.push(Endpoint {
+                    plugin: plugin.clone(),
+                    spec: AccountSpec {
+                        mailbox: mailbox.name.clone(),
+                        settings: merged(given, account),
+                        credentials,
+                        ca: side.ca.clone(),
+                        base: settings.base.clone(),
+                        endpoints: side.allow.clone(),
+                        timeouts: Timeouts::default(),
+                    },
+                }),
+                Ok(_) => {}
+                Err(problem) => problems.push(*problem),
+            }
+        }
+        if let Ok([source, destination]) = <[Endpoint; 2]>::try_from(ends) {
+            let (source, destination) = (Arc::new(source), Arc::new(destination));
+            ready.push(Mailbox {
+                name: mailbox.name.clone(),
+                source,
+                destination,
+            });
+        }
+    }
+    ready
+}
+
+/// Whether the connector's mailboxes have a password or token.
+fn wants_secret(plugin: &Plugin) -> bool {
+    let schema: Value = serde_json::from_str(&plugin.description().account_schema).unwrap_or_default();
+    ["/properties/password", "/properties/token"]
+        .iter()
+        .any(|path| schema.pointer(path).is_some())
+}
+
+/// What goes to the connector's settings schema, and what to its account schema. A mailbox may override a setting; texts
+/// (all that CSV has) become numbers and truths where the schema wants them. A secret is only said to be there.
+fn split(plugin: &Plugin, side: &Side, account: &Account) -> (Map<String, Value>, Map<String, Value>) {
+    let schema: Value = serde_json::from_str(&plugin.description().settings_schema).unwrap_or_default();
+    let (mut given, mut own) = (side.settings.clone(), Map::new());
+    for (key, value) in &account.values {
+        match schema.pointer("/properties").and_then(|properties| properties.get(key)) {
+            Some(property) => drop(given.insert(key.clone(), typed(value, property))),
+            None => drop(own.insert(key.clone(), value.clone())),
+        }
+    }
+    if let Some(secret) = &account.secret {
+        own.insert(secret.kind.key().to_owned(), json!("•"));
+    }
+    (given, own)
+}
+
+fn merged(mut given: Map<String, Value>, account: &Account) -> Map<String, Value> {
+    for (key, value) in &account.values {
+        given.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    given
+}
+
+fn typed(value: &Value, property: &Value) -> Value {
+    let Value::String(text) = value else {
+        return value.clone();
+    };
+    let parsed = match property.get("type").and_then(Value::as_str) {
+        Some("integer") => text.parse::<i64>().ok().map(Value::from),
+        Some("number") => text.parse::<f64>().ok().map(Value::from),
+        Some("boolean") => text.parse::<bool>().ok().map(Value::from),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| value.clone())
+}
+
+/// How the program ends where mailboxes were looked at.
+pub fn outcome(all_well: bool) -> Exit {
+    if all_well { Exit::Ok } else { Exit::Partial }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_what_the_schema_wants() {
+        assert_eq!(typed(&json!("993"), &json!({ "type": "integer" })), json!(993));
+        assert_eq!(typed(&json!("true"), &json!({ "type": "boolean" })), json!(true));
+        assert_eq!(typed(&json!("993"), &json!({ "type": "string" })), json!("993"));
+        assert_eq!(typed(&json!("many"), &json!({ "type": "integer" })), json!("many"));
+    }
+}

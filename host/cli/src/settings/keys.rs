@@ -1,0 +1,308 @@
+//! Every key of the settings file: what is checked, suggested and documented comes from here.
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A string.
+    Text,
+    /// A whole number from 1.
+    Count,
+    /// Bytes: a whole number, or a string such as `"256MiB"`.
+    Size,
+    /// Whole seconds from 1, or a string such as `"90s"` or `"5m"`.
+    Time,
+    /// An array of strings.
+    Texts,
+    /// A table whose keys the connector defines.
+    Free,
+    /// A table whose values are strings.
+    Names,
+    /// A table with keys of our own.
+    Table(&'static [Key]),
+    /// An array of tables with keys of our own.
+    Tables(&'static [Key]),
+}
+
+impl Form {
+    /// What is expected, for messages and docs.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Count => "whole number from 1",
+            Self::Size => "size, e.g. \"256MiB\"",
+            Self::Time => "time, e.g. \"90s\"",
+            Self::Texts => "list of texts",
+            Self::Free | Self::Names | Self::Table(_) => "table",
+            Self::Tables(_) => "list of tables",
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// What its value must be.
+    pub form: Form,
+    /// Whether the file is refused without it.
+    pub required: bool,
+    /// What holds where it is missing; empty for nothing.
+    pub default: &'static str,
+    /// A sentence or two, in Markdown.
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, form: Form, required: bool, default: &'static str, help: &'static str) -> Key {
+    Key {
+        name,
+        form,
+        required,
+        default,
+        help,
+    }
+}
+
+/// `[migration]`.
+pub const MIGRATION: &[Key] = &[
+    key(
+        "name",
+        Form::Text,
+        true,
+        "",
+        "What this migration is called in reports.",
+    ),
+    key(
+        "state",
+        Form::Text,
+        false,
+        "state",
+        "The folder of the ledger, relative to the settings file. Keep it until the migration is over: it is what makes \
+         a second run move only what is new.",
+    ),
+];
+
+/// `[source]` and `[destination]`.
+pub const SIDE: &[Key] = &[
+    key(
+        "connector",
+        Form::Text,
+        true,
+        "",
+        "A connector's name, looked for in the plugin folders, or a path to a `.wasm`, relative to the settings file. \
+         `whimbrel plugin list` shows what is there.",
+    ),
+    key(
+        "settings",
+        Form::Free,
+        false,
+        "{}",
+        "What the connector asks for: `whimbrel plugin inspect NAME` shows it. Paths are relative to the settings file. \
+         Never a secret.",
+    ),
+    key(
+        "allow",
+        Form::Texts,
+        false,
+        "[]",
+        "Fixed hosts that this connector may reach beyond what its settings name, e.g. `[\"api.example.org\"]`. A \
+         connector asks, this file grants; without both nothing is reached.",
+    ),
+    key(
+        "ca",
+        Form::Text,
+        false,
+        "",
+        "A PEM file of certificate authorities to trust besides those of the system.",
+    ),
+];
+
+/// `[limits]`.
+pub const LIMITS: &[Key] = &[
+    key(
+        "mailboxes",
+        Form::Count,
+        false,
+        "8",
+        "How many mailboxes are moved at once.",
+    ),
+    key(
+        "connections",
+        Form::Count,
+        false,
+        "4",
+        "How many connections a mailbox has at most, to each side.",
+    ),
+    key(
+        "memory",
+        Form::Size,
+        false,
+        "256MiB",
+        "What the whole run should take of memory. Half of it is for message bodies; those beyond go to unlinked temporary \
+         files, so a large message costs disk and no memory.",
+    ),
+    key(
+        "cpu",
+        Form::Time,
+        false,
+        "30s",
+        "How long a connector may compute in one call; waiting for the network does not count.",
+    ),
+    key(
+        "plugin_memory",
+        Form::Size,
+        false,
+        "64MiB",
+        "How much memory one instance of a connector may use.",
+    ),
+    key(
+        "max_item",
+        Form::Size,
+        false,
+        "",
+        "Messages above this size are left out and counted as `oversize`; without it only the destination's own limit holds.",
+    ),
+    key(
+        "retries",
+        Form::Count,
+        false,
+        "5",
+        "How often in a row something that may pass is tried again before a mailbox stops.",
+    ),
+];
+
+/// `[folders]`.
+pub const FOLDERS: &[Key] = &[
+    key(
+        "map",
+        Form::Names,
+        false,
+        "{}",
+        "Where folders go that are to be called differently, e.g. `{ \"Gesendet\" = \"Sent\" }`. Levels are joined by `/`; \
+         what lies below a folder follows it. Sent, drafts, trash and the like find their counterparts by themselves.",
+    ),
+    key(
+        "exclude",
+        Form::Texts,
+        false,
+        "[]",
+        "Folders that are left out, with everything below them, e.g. `[\"Spam\"]`.",
+    ),
+];
+
+/// `[[mailbox]]`.
+pub const MAILBOX: &[Key] = &[
+    key(
+        "name",
+        Form::Text,
+        true,
+        "",
+        "What this mailbox is called in reports, with `--only`, and in the ledger. Unique.",
+    ),
+    key(
+        "source",
+        Form::Free,
+        false,
+        "{}",
+        "The account at the source: `user`, `password` or `token`, and what else the connector asks for. Values here win \
+         over those of `[source] settings`.",
+    ),
+    key(
+        "destination",
+        Form::Free,
+        false,
+        "{}",
+        "The account at the destination, likewise.",
+    ),
+];
+
+/// `[mailboxes]`.
+pub const MAILBOXES: &[Key] = &[key(
+    "file",
+    Form::Text,
+    true,
+    "",
+    "A CSV file with one mailbox a line, relative to the settings file, instead of or besides `[[mailbox]]`.",
+)];
+
+/// The whole file.
+pub const FILE: &[Key] = &[
+    key(
+        "migration",
+        Form::Table(MIGRATION),
+        true,
+        "",
+        "What is migrated, and where the state is kept.",
+    ),
+    key(
+        "source",
+        Form::Table(SIDE),
+        true,
+        "",
+        "Where mail comes from. It is only read.",
+    ),
+    key("destination", Form::Table(SIDE), true, "", "Where mail goes."),
+    key("limits", Form::Table(LIMITS), false, "", "What the run may use."),
+    key(
+        "folders",
+        Form::Table(FOLDERS),
+        false,
+        "",
+        "Which folders are moved, and where to. Case does not matter.",
+    ),
+    key(
+        "mailbox",
+        Form::Tables(MAILBOX),
+        false,
+        "",
+        "One mailbox; repeat the section for more.",
+    ),
+    key("mailboxes", Form::Table(MAILBOXES), false, "", "A fleet of mailboxes."),
+];
+
+/// The forms of a secret, `password` or `token`.
+pub const SECRET: &[Key] = &[
+    key("env", Form::Text, false, "", "The environment variable that holds it."),
+    key(
+        "file",
+        Form::Text,
+        false,
+        "",
+        "The file that holds it, relative to the settings file; a line end at its end is dropped.",
+    ),
+];
+
+/// The table of every key, for `docs/settings.md`.
+pub fn document() -> String {
+    let mut out = String::new();
+    for section in FILE {
+        let (keys, title) = match section.form {
+            Form::Tables(keys) => (keys, format!("`[[{}]]`", section.name)),
+            Form::Table(keys) => (keys, format!("`[{}]`", section.name)),
+            _ => continue,
+        };
+        let must = if section.required { " Required." } else { "" };
+        out += &format!("### {title}\n\n{}{must}\n\n{}\n", section.help, table(keys));
+    }
+    out += "### Secrets\n\nA `password` or `token` is a table with one of these; a plain text is accepted with a warning.\n\n";
+    out += &table(SECRET);
+    out
+}
+
+fn table(keys: &[Key]) -> String {
+    let mut out = String::from("| key | value | default | what it is |\n|---|---|---|---|\n");
+    for key in keys {
+        let default = match (key.default, key.required) {
+            (_, true) => "required".to_owned(),
+            ("", false) => String::new(),
+            (default, false) => format!("`{default}`"),
+        };
+        out += &format!(
+            "| `{}` | {} | {default} | {} |\n",
+            key.name,
+            key.form.describe(),
+            key.help
+        );
+    }
+    out
+}

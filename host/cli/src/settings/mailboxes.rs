@@ -1,0 +1,216 @@
+//! `mailboxes.csv`: a fleet, one mailbox a line.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::Value;
+use whimbrel_wire::Secret;
+
+use super::read::{Findings, nearest};
+use super::secrets::{SecretFrom, SecretKind, SecretRef};
+use super::{Account, Mailbox};
+use crate::problem::{Problem, Shown};
+
+/// Describes the file, for `docs/settings.md`.
+pub fn document() -> String {
+    "The first line names the columns, in any order. Lines that begin with `#` and empty cells are passed over.\n\n\
+     | column | what it is |\n|---|---|\n\
+     | `name` | The mailbox's name, as in `[[mailbox]]`. Required. |\n\
+     | `source.user` | The user at the source. |\n\
+     | `source.password_env`, `source.token_env` | The environment variable that holds the secret. |\n\
+     | `source.password_file`, `source.token_file` | The file that holds the secret, relative to the settings file. |\n\
+     | `source.password`, `source.token` | The secret itself; accepted with a warning. |\n\
+     | `source.ANYTHING` | A text that the connector asks for by the name ANYTHING. |\n\
+     | `destination.…` | The same for the destination. |\n"
+        .to_owned()
+}
+
+/// What a column holds.
+enum Column {
+    Name,
+    Value(Which, String),
+    Secret(Which, SecretKind, Form),
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Source,
+    Destination,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Literal,
+    Env,
+    File,
+}
+
+/// Reads `path`, which the settings name at `span`, and adds its mailboxes.
+pub fn read(findings: &mut Findings, base: &Path, path: &Path, span: Range<usize>, boxes: &mut Vec<Mailbox>) {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("cannot read the mailboxes in `{}`: {error}", path.display());
+            findings.wrong(message, span, "this file", "the path is relative to the settings file");
+            return;
+        }
+    };
+    let mut refuse = |message: String, help: String| findings.problems.push(Problem::settings(message).help(help));
+    let shown = path.display();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut reader = csv::ReaderBuilder::new()
+        .comment(Some(b'#'))
+        .trim(csv::Trim::Headers)
+        .flexible(false)
+        .from_reader(bytes);
+    let columns = match reader.headers() {
+        Ok(headers) => headers.iter().map(column).collect::<Result<Vec<_>, _>>(),
+        Err(error) => Err((error.to_string(), "save it as UTF-8, with commas".to_owned())),
+    };
+    let columns = match columns {
+        Ok(columns) if columns.iter().any(|column| matches!(column, Column::Name)) => columns,
+        Ok(_) => {
+            let help = "the first line names the columns, e.g. name,source.user,source.password_env,destination.user";
+            return refuse(format!("{shown}:1: there is no column `name`"), help.to_owned());
+        }
+        Err((message, help)) => return refuse(format!("{shown}:1: {message}"), help),
+    };
+    let mut literal = false;
+    for record in reader.records() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                let line = error.position().map_or(0, csv::Position::line);
+                let (message, help) = csv_problem(&error);
+                refuse(format!("{shown}:{line}: {message}"), help);
+                continue;
+            }
+        };
+        let line = record.position().map_or(0, csv::Position::line);
+        match mailbox(base, path, line, &columns, &record) {
+            Ok((mailbox, has_literal)) => {
+                literal |= has_literal;
+                boxes.push(mailbox);
+            }
+            Err((message, help)) => refuse(format!("{shown}:{line}: {message}"), help),
+        }
+    }
+    if literal {
+        let problem = Problem::settings(format!("secrets stand in `{shown}`")).warning();
+        findings.warnings.push(
+            problem.help("use the columns password_env or password_file, or keep the file to yourself (chmod 600)"),
+        );
+    }
+}
+
+fn csv_problem(error: &csv::Error) -> (String, String) {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => (
+            format!("{len} cells, but {expected_len} columns"),
+            "give every line as many cells as the first; put cells with commas in double quotes".to_owned(),
+        ),
+        csv::ErrorKind::Utf8 { .. } => ("not UTF-8".to_owned(), "save it as UTF-8".to_owned()),
+        _ => (
+            "cannot be read as CSV".to_owned(),
+            "put cells with commas or quotes in double quotes".to_owned(),
+        ),
+    }
+}
+
+fn column(header: &str) -> Result<Column, (String, String)> {
+    if header == "name" {
+        return Ok(Column::Name);
+    }
+    let (which, key) = match header.split_once('.') {
+        Some(("source", key)) if !key.is_empty() => (Which::Source, key),
+        Some(("destination", key)) if !key.is_empty() => (Which::Destination, key),
+        _ => {
+            let known = [
+                "name",
+                "source.user",
+                "source.password_env",
+                "destination.user",
+                "destination.password_env",
+            ];
+            let help = match nearest(header, known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "columns are `name`, `source.…` and `destination.…`".to_owned(),
+            };
+            return Err((format!("there is no column `{header}`"), help));
+        }
+    };
+    let secrets = [("password", SecretKind::Password), ("token", SecretKind::Token)];
+    for (word, kind) in secrets {
+        for (ending, form) in [("", Form::Literal), ("_env", Form::Env), ("_file", Form::File)] {
+            if key.strip_prefix(word) == Some(ending) {
+                return Ok(Column::Secret(which, kind, form));
+            }
+        }
+    }
+    Ok(Column::Value(which, key.to_owned()))
+}
+
+fn mailbox(
+    base: &Path,
+    path: &Path,
+    line: u64,
+    columns: &[Column],
+    record: &csv::StringRecord,
+) -> Result<(Mailbox, bool), (String, String)> {
+    let (mut name, mut source, mut destination, mut literal) =
+        (String::new(), Account::default(), Account::default(), false);
+    for (column, cell) in columns.iter().zip(record) {
+        let which = match column {
+            Column::Name => {
+                cell.trim().clone_into(&mut name);
+                continue;
+            }
+            Column::Value(which, _) | Column::Secret(which, ..) => which,
+        };
+        let account = match which {
+            Which::Source => &mut source,
+            Which::Destination => &mut destination,
+        };
+        match column {
+            Column::Value(_, key) if !cell.trim().is_empty() => {
+                account
+                    .values
+                    .insert(key.clone(), Value::String(cell.trim().to_owned()));
+            }
+            Column::Secret(_, kind, form) if !cell.is_empty() => {
+                if account.secret.is_some() {
+                    return Err((
+                        "more than one password or token for one side".into(),
+                        "leave all cells but one empty".into(),
+                    ));
+                }
+                let from = match form {
+                    Form::Literal => SecretFrom::Literal(Secret::new(cell.to_owned())),
+                    Form::Env => SecretFrom::Env(cell.trim().to_owned()),
+                    Form::File => SecretFrom::File(base.join(cell.trim())),
+                };
+                literal |= *form == Form::Literal;
+                account.secret = Some(SecretRef {
+                    kind: *kind,
+                    from,
+                    place: None,
+                });
+            }
+            _ => {}
+        }
+    }
+    if name.is_empty() {
+        return Err(("the name is empty".into(), "give every mailbox a name".into()));
+    }
+    // Lines may hold secrets: the place shows the name only.
+    let place = Shown::line(path, line, &name).place(0..name.len(), "this mailbox");
+    Ok((
+        Mailbox {
+            name,
+            source,
+            destination,
+            place,
+        },
+        literal,
+    ))
+}

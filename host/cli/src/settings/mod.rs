@@ -1,0 +1,391 @@
+//! The settings file: read whole, checked whole, every problem with its place and remedy.
+
+mod account;
+pub mod keys;
+mod mailboxes;
+mod mask;
+mod read;
+mod secrets;
+pub mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+use whimbrel_engine::FolderOptions;
+
+pub use account::Account;
+pub use mailboxes::document as document_csv;
+pub use read::nearest;
+
+use crate::problem::{Place, Problem, Result, Shown};
+use read::Findings;
+
+/// What a run needs to know.
+pub struct Settings {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The folder that relative paths start from.
+    pub base: PathBuf,
+    /// `migration.name`.
+    pub name: String,
+    /// The folder of the ledger.
+    pub state: PathBuf,
+    /// Where mail comes from.
+    pub source: Side,
+    /// Where mail goes.
+    pub destination: Side,
+    /// What the run may use.
+    pub limits: Limits,
+    /// Which folders, and where to.
+    pub folders: FolderOptions,
+    /// In the order of the file, then of the CSV file.
+    pub mailboxes: Vec<Mailbox>,
+    /// What is unwise.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[source]` or `[destination]`.
+pub struct Side {
+    /// `source` or `destination`.
+    pub which: &'static str,
+    /// A name, or a path to a `.wasm`.
+    pub connector: String,
+    /// Where the file names it.
+    pub connector_place: Place,
+    /// What the connector is given.
+    pub settings: Map<String, Value>,
+    /// Where they stand.
+    pub settings_place: Place,
+    /// Fixed hosts that are granted.
+    pub allow: Vec<String>,
+    /// Extra authorities.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Mailboxes at once.
+    pub mailboxes: usize,
+    /// Connections of one mailbox to one side.
+    pub connections: usize,
+    /// Bytes of message bodies in memory.
+    pub memory: u64,
+    /// Computing time of a connector in one call.
+    pub cpu: Duration,
+    /// Bytes of memory of one connector instance.
+    pub plugin_memory: u64,
+    /// Items above so many bytes are left out.
+    pub max_item: Option<u64>,
+    /// How often in a row something that may pass is tried again.
+    pub retries: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mailboxes: 8,
+            connections: 4,
+            memory: 256 << 20,
+            cpu: Duration::from_secs(30),
+            plugin_memory: 64 << 20,
+            max_item: None,
+            retries: 5,
+        }
+    }
+}
+
+/// One mailbox to move.
+pub struct Mailbox {
+    /// Unique.
+    pub name: String,
+    /// The account at the source.
+    pub source: Account,
+    /// The account at the destination.
+    pub destination: Account,
+    /// Where it is defined.
+    pub place: Place,
+}
+
+impl Settings {
+    /// Reads `file`. Refuses it with everything that is wrong in it.
+    pub fn load(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .split(|&byte| byte == b'\n')
+                .count();
+            Box::new(
+                Problem::settings(format!("`{}` is not UTF-8 (line {line})", file.display())).help("save it as UTF-8"),
+            )
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// As [`Self::load`], of a text that is at hand. Reads the CSV file that it names.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let shown = Shown::new(file, &mask::mask(text));
+        let mut findings = Findings {
+            shown,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let place = findings.place(error.span().unwrap_or(0..0), "here");
+            let problem = Problem::settings(format!("not valid TOML: {}", error.message())).at(place);
+            findings
+                .problems
+                .push(problem.help("see https://toml.io for how TOML is written"));
+        }
+        if errors.is_empty() {
+            read::check(&mut findings, "", &table, keys::FILE);
+        }
+        // What is structurally wrong would only lead to errors that follow from it.
+        let settings = if findings.problems.is_empty() {
+            build(&mut findings, file, table.get_ref())
+        } else {
+            None
+        };
+        let Findings { problems, warnings, .. } = findings;
+        let heading = |count| format!("`{}` has {count} problems", file.display());
+        match (Problem::all(heading, problems), settings) {
+            (None, Some(settings)) => Ok(Self { warnings, ..settings }),
+            (Some(problem), _) => Err(Box::new(problem)),
+            (None, None) => Err(Box::new(Problem::settings(format!(
+                "`{}` cannot be used",
+                file.display()
+            )))),
+        }
+    }
+
+    /// Keeps the named mailboxes only; all where none is named. Refuses names that are not there.
+    pub fn only(&mut self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            if !self.mailboxes.iter().any(|mailbox| mailbox.name == *name) {
+                let known = self.mailboxes.iter().map(|mailbox| mailbox.name.as_str());
+                let help = match nearest(name, known.clone()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("the mailboxes here: {}", few(known)),
+                };
+                let message = format!("there is no mailbox `{name}` in `{}`", self.file.display());
+                return Err(Box::new(Problem::usage(message).help(help)));
+            }
+        }
+        self.mailboxes.retain(|mailbox| names.contains(&mailbox.name));
+        Ok(())
+    }
+}
+
+/// The first few of a list.
+fn few<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    const MOST: usize = 10;
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        count if count > MOST => format!("{} and {} more", names[..MOST].join(", "), count - MOST),
+        _ => names.join(", "),
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Box<Problem> {
+    let problem = Problem::settings(format!("cannot read the settings file `{}`: {error}", file.display()));
+    Box::new(match error.kind() {
+        std::io::ErrorKind::NotFound => problem.help(
+            "name it with -c FILE, or try `whimbrel demo`, which needs none; docs/settings.md shows how to write one",
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            problem.help("run whimbrel as a user who may read it, or change its permissions")
+        }
+        std::io::ErrorKind::IsADirectory => problem.help("name the file in it, e.g. whimbrel.toml"),
+        _ => problem,
+    })
+}
+
+/// `[folders]`.
+fn folders(table: Option<&DeTable<'_>>) -> FolderOptions {
+    let Some(table) = table else {
+        return FolderOptions::default();
+    };
+    let names = section(table, "map").into_iter().flatten();
+    let map = names
+        .filter_map(|(from, to)| Some((from.get_ref().to_string(), to.get_ref().as_str()?.to_owned())))
+        .collect();
+    FolderOptions {
+        map,
+        exclude: read::texts(table, "exclude"),
+    }
+}
+
+/// From a table whose structure was checked.
+fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Settings> {
+    let base = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let migration = section(table, "migration")?;
+    let source = side(findings, &base, table, "source")?;
+    let destination = side(findings, &base, table, "destination")?;
+    let limits = limits(section(table, "limits"));
+    let folders = folders(section(table, "folders"));
+    let mut boxes = Vec::new();
+    for entry in table
+        .get("mailbox")
+        .and_then(|value| value.get_ref().as_array())
+        .into_iter()
+        .flatten()
+    {
+        let Some(table) = entry.get_ref().as_table() else {
+            continue;
+        };
+        let name = read::text(table, "name").unwrap_or_default().trim().to_owned();
+        let span = table.get("name").map_or(entry.span(), toml::Spanned::span);
+        let source = account::read(findings, &base, table, "source");
+        let destination = account::read(findings, &base, table, "destination");
+        boxes.push(Mailbox {
+            name,
+            source,
+            destination,
+            place: findings.place(span, "this mailbox"),
+        });
+    }
+    if let Some(path) = section(table, "mailboxes").and_then(|table| read::text(table, "file")) {
+        let span = section(table, "mailboxes")
+            .and_then(|table| table.get("file"))
+            .map_or(0..0, toml::Spanned::span);
+        mailboxes::read(findings, &base, &base.join(path), span, &mut boxes);
+    }
+    names(findings, &boxes);
+    let warnings = Vec::new();
+    let name = read::text(migration, "name")?.trim().to_owned();
+    let state = base.join(read::text(migration, "state").unwrap_or("state"));
+    let file = file.to_owned();
+    Some(Settings {
+        file,
+        base,
+        name,
+        state,
+        source,
+        destination,
+        limits,
+        folders,
+        mailboxes: boxes,
+        warnings,
+    })
+}
+
+fn section<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<&'t DeTable<'i>> {
+    table.get(name)?.get_ref().as_table()
+}
+
+fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'static str) -> Option<Side> {
+    let value = file.get(which)?;
+    let table = value.get_ref().as_table()?;
+    let connector_span = table.get("connector")?.span();
+    let settings_span = table.get("settings").map_or(value.span(), toml::Spanned::span);
+    let mut settings = Map::new();
+    for (key, value) in section(table, "settings").into_iter().flatten() {
+        match read::json(value.get_ref()) {
+            Some(value) => drop(settings.insert(key.get_ref().to_string(), value)),
+            None => {
+                let message = format!(
+                    "`{which}.settings.{}` is a number that no connector can take",
+                    key.get_ref()
+                );
+                findings.wrong(message, value.span(), "this", "write a finite number");
+            }
+        }
+        if matches!(key.get_ref().as_ref(), "password" | "token") {
+            let message = format!(
+                "`{which}.settings` must not hold a `{}`: connectors never see secrets",
+                key.get_ref()
+            );
+            let help = format!(
+                "put it into each [[mailbox]]: {which} = {{ user = \"…\", {} = {{ env = \"…\" }} }}",
+                key.get_ref()
+            );
+            findings.wrong(message, key.span(), "not here", help);
+        }
+    }
+    // Connectors may name it among their settings; the host is who reads it.
+    let ca = read::text(table, "ca").or_else(|| read::text(section(table, "settings")?, "ca"));
+    Some(Side {
+        which,
+        connector: read::text(table, "connector")?.to_owned(),
+        connector_place: findings.place(connector_span, "this connector"),
+        settings,
+        settings_place: findings.place(settings_span, "these settings"),
+        allow: read::texts(table, "allow"),
+        ca: ca.map(|path| base.join(path)),
+    })
+}
+
+fn limits(table: Option<&DeTable<'_>>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(table) = table else { return limits };
+    let value = |key: &str| table.get(key).map(toml::Spanned::get_ref);
+    let count = |key: &str| {
+        value(key)
+            .and_then(read::integer)
+            .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    };
+    let size = |key: &str| match value(key)? {
+        DeValue::String(text) => units::size(text).ok(),
+        other => read::integer(other),
+    };
+    let time = |key: &str| match value(key)? {
+        DeValue::String(text) => units::time(text).ok(),
+        other => read::integer(other).map(Duration::from_secs),
+    };
+    limits.mailboxes = count("mailboxes").unwrap_or(limits.mailboxes);
+    limits.connections = count("connections").unwrap_or(limits.connections);
+    limits.memory = size("memory").unwrap_or(limits.memory);
+    limits.cpu = time("cpu").unwrap_or(limits.cpu);
+    limits.plugin_memory = size("plugin_memory").unwrap_or(limits.plugin_memory);
+    limits.max_item = size("max_item");
+    limits.retries = count("retries").map_or(limits.retries, |number| u32::try_from(number).unwrap_or(u32::MAX));
+    limits
+}
+
+/// Every mailbox has a name of its own, fit for a terminal.
+fn names(findings: &mut Findings, boxes: &[Mailbox]) {
+    if boxes.is_empty() && findings.problems.is_empty() {
+        let help = "add a section [[mailbox]], or [mailboxes] file = \"mailboxes.csv\"";
+        findings.wrong(
+            "no mailbox is named".into(),
+            findings.shown.len()..findings.shown.len(),
+            "nothing up to here",
+            help,
+        );
+    }
+    let mut seen: HashMap<&str, &Place> = HashMap::new();
+    for mailbox in boxes {
+        let name = mailbox.name.as_str();
+        if name.chars().any(char::is_control) || name.len() > 200 {
+            let problem = Problem::settings("a mailbox name has control characters or is over 200 bytes")
+                .at(mailbox.place.clone());
+            findings
+                .problems
+                .push(problem.help("use a plain name, e.g. the user's"));
+        } else if let Some(first) = seen.insert(name, &mailbox.place) {
+            let message = format!("two mailboxes are called `{name}`");
+            let (line, _) = first.position();
+            let help = format!(
+                "the first is at {}:{line}; give each a name of its own",
+                first.file().display()
+            );
+            findings
+                .problems
+                .push(Problem::settings(message).at(mailbox.place.clone()).help(help));
+        }
+    }
+}

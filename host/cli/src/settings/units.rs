@@ -1,0 +1,148 @@
+//! Sizes and times as people write them.
+
+use std::time::Duration;
+
+/// Bytes, from `"256MiB"`, `"1.5 GB"` or `"4096"`. The message says what is expected.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => {
+            return Err(format!(
+                "`{text}` is not a size; write a number with B, KiB, MiB, GiB, KB, MB or GB, e.g. \"256MiB\""
+            ));
+        }
+    };
+    scale(number, factor).ok_or_else(|| format!("`{text}` is not a size; write e.g. \"256MiB\""))
+}
+
+/// A time from `"90s"`, `"5m"`, `"250ms"` or `"2h"`; a bare number is seconds.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => {
+            return Err(format!(
+                "`{text}` is not a time; write a number with ms, s, m or h, e.g. \"90s\""
+            ));
+        }
+    };
+    match scale(number, factor) {
+        Some(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(format!("`{text}` is not a time above zero; write e.g. \"90s\"")),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+/// Exact for whole numbers; at most three digits after the point otherwise.
+fn scale(number: &str, factor: u64) -> Option<u64> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+    if part.is_empty() {
+        return (!number.ends_with('.')).then_some(whole);
+    }
+    if part.len() > 3 {
+        return None;
+    }
+    let thousandths = format!("{part:0<3}").parse::<u64>().ok()?;
+    whole.checked_add(factor.checked_mul(thousandths)? / 1000)
+}
+
+/// Bytes for people, e.g. `1.5 MiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, factor) in UNITS {
+        if bytes >= factor {
+            let tenths = u128::from(bytes) * 10 / u128::from(factor);
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// A time for people, e.g. `2 h 5 min`, `1 min 3 s`, `0.4 s`.
+pub fn show_time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("256MiB", 256 << 20),
+            ("1.5 KiB", 1536),
+            ("2gb", 2_000_000_000),
+            ("1K", 1024),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.",
+            "1.2345KiB",
+            "9999999999999TiB",
+            "12 parsecs",
+            "1e9",
+        ] {
+            let problem = size(text).unwrap_err();
+            assert!(problem.contains("is not a size"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, milliseconds) in [
+            ("90s", 90_000),
+            ("90", 90_000),
+            ("5m", 300_000),
+            ("250ms", 250),
+            ("1.5h", 5_400_000),
+        ] {
+            assert_eq!(time(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["0s", "", "s", "5 fortnights"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_people_read() {
+        assert_eq!(show_bytes(1023), "1023 B");
+        assert_eq!(show_bytes(1536), "1.5 KiB");
+        assert_eq!(show_bytes(u64::MAX), "16777215.9 TiB");
+        assert_eq!(show_time(Duration::from_millis(440)), "0.4 s");
+        assert_eq!(show_time(Duration::from_secs(63)), "1 min 3 s");
+        assert_eq!(show_time(Duration::from_secs(7500)), "2 h 5 min");
+    }
+}

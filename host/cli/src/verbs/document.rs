@@ -1,0 +1,113 @@
+//! `whimbrel document PART`: the generated parts of the documents.
+
+use std::fmt::Write;
+
+use clap::{Command, CommandFactory};
+
+use super::plugin;
+use crate::args::{Cli, Global};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::problem::{Problem, Result};
+use crate::settings::{document_csv, keys};
+
+/// The parts, connectors apart.
+const PARTS: [&str; 4] = ["settings", "csv", "cli", "exit-codes"];
+
+/// Prints one of them, as Markdown.
+pub async fn run(global: &Global, part: &str, output: Output) -> Result<Exit> {
+    let text = match part {
+        "settings" => keys::document(),
+        "csv" => document_csv(),
+        "cli" => command_line(),
+        "exit-codes" => exit_codes(),
+        other => match other.strip_prefix("connector:") {
+            Some(name) => plugin::markdown(&plugin::load(global, name).await?),
+            None => {
+                let help = format!("there are: {}, connector:NAME", PARTS.join(", "));
+                return Err(Box::new(
+                    Problem::usage(format!("there is no part `{other}`")).help(help),
+                ));
+            }
+        },
+    };
+    output.say(text.trim_end());
+    Ok(Exit::Ok)
+}
+
+fn exit_codes() -> String {
+    let rows = Exit::TABLE
+        .iter()
+        .map(|(exit, meaning)| format!("| {} | {meaning} |\n", exit.code()));
+    std::iter::once("| code | meaning |\n|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
+
+/// The help of every verb.
+fn command_line() -> String {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut out = String::new();
+    sections(&mut command, "whimbrel", 3, &mut out);
+    out
+}
+
+fn sections(command: &mut Command, name: &str, level: usize, out: &mut String) {
+    // What every verb knows stands at the top only.
+    let nested = name.contains(' ');
+    let mut shown = command.clone().mut_args(|arg| {
+        let hidden = nested && (arg.is_global_set() || arg.get_id() == "help");
+        arg.hide(hidden)
+    });
+    let help = if nested {
+        shown.render_help()
+    } else {
+        shown.render_long_help()
+    }
+    .to_string();
+    // Writing into a String cannot fail.
+    let _ = write!(
+        out,
+        "{} `{name}`\n\n```text\n{}\n```\n\n",
+        "#".repeat(level),
+        trimmed(&help)
+    );
+    for verb in command.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
+        let name = format!("{name} {}", verb.get_name());
+        sections(verb, &name, level, out);
+    }
+}
+
+/// Without blanks at line ends.
+fn trimmed(text: &str) -> String {
+    text.trim_end()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_its_help_and_hidden_ones_have_none() {
+        let text = command_line();
+        for verb in [
+            "`whimbrel migrate`",
+            "`whimbrel ledger export`",
+            "`whimbrel plugin inspect`",
+            "--dry-run",
+        ] {
+            assert!(text.contains(verb), "{verb} is missing");
+        }
+        assert!(!text.contains("whimbrel document"));
+    }
+
+    #[test]
+    fn every_exit_code_is_documented() {
+        assert!(exit_codes().contains("| 130 | interrupted"));
+    }
+}

@@ -1,0 +1,126 @@
+//! `whimbrel migrate`.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use whimbrel_engine::{Report, Stop};
+use whimbrel_ledger::Ledger;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failures;
+use crate::interrupt;
+use crate::output::Output;
+use crate::output::progress::{Manner, Shower};
+use crate::output::reports;
+use crate::problem::Result;
+use crate::session::{self, Aim, Session};
+
+/// Moves what is new and what changed, and tells what became of it.
+pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exit> {
+    let session = Session::open(global, only, Aim::Move).await?;
+    let ledger = session.ledger()?;
+    let report = go(session, &ledger, output).await?;
+    let exit = finish(&report, output);
+    Ok(exit)
+}
+
+/// The run itself, with its progress; the ledger lies on the disk when it returns.
+pub async fn go(mut session: Session, ledger: &Ledger, output: Output) -> Result<Report> {
+    output.warnings(&session.warnings);
+    let manner = match (output.is_json(), output.has_terminal()) {
+        (true, _) => Manner::Silent,
+        (_, true) => Manner::Bars,
+        (_, false) => Manner::Lines,
+    };
+    let mailboxes = std::mem::take(&mut session.mailboxes);
+    let shower = Arc::new(Shower::new(manner, mailboxes.len()));
+    let stop = Stop::new();
+    let _watch = interrupt::watch(stop.clone());
+    let result = whimbrel_engine::migrate(ledger, mailboxes, &session.options(), shower.clone(), stop).await;
+    shower.finish();
+    let report = result.map_err(|error| Box::new(failures::engine(&error)))?;
+    ledger.flush().map_err(|error| Box::new(failures::ledger(&error)))?;
+    Ok(report)
+}
+
+/// Tells what became of it.
+pub fn finish(report: &Report, output: Output) -> Exit {
+    let exit = exit(report);
+    output.document(json(report), exit);
+    output.say(reports::report(report));
+    output.say(format!("\n{}", reports::worked(report)));
+    output.say(match exit {
+        Exit::Interrupted => "Interrupted. Everything done is recorded: run it again to go on.",
+        Exit::Ok => "Every message found is accounted for. Run it again at any time to catch up with the source.",
+        _ => "Not everything is done: see above. Run it again once the causes are gone; nothing is copied twice.",
+    });
+    exit
+}
+
+/// The report as JSON.
+pub fn json(report: &Report) -> Value {
+    serde_json::to_value(report).unwrap_or_default()
+}
+
+/// How the program ends after it.
+pub fn exit(report: &Report) -> Exit {
+    match (report.interrupted, report.complete()) {
+        (true, _) => Exit::Interrupted,
+        (_, complete) => session::outcome(complete),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whimbrel_engine::{Counts, MailboxReport, Worked};
+
+    use super::*;
+
+    fn report(counts: Counts, interrupted: bool) -> Report {
+        let mailbox = MailboxReport {
+            name: "a".into(),
+            counts,
+            worked: Worked::default(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        Report::new(vec![mailbox], 1.0, interrupted)
+    }
+
+    #[test]
+    fn the_exit_code_follows_the_report() {
+        let well = Counts {
+            found: 2,
+            moved: 2,
+            ..Counts::default()
+        };
+        assert_eq!(exit(&report(well, false)), Exit::Ok);
+        assert_eq!(exit(&report(well, true)), Exit::Interrupted);
+        for bad in [
+            Counts {
+                found: 2,
+                moved: 1,
+                failed: 1,
+                ..well
+            },
+            Counts {
+                found: 2,
+                moved: 1,
+                pending: 1,
+                ..well
+            },
+            Counts { unexplained: 1, ..well },
+        ] {
+            assert_eq!(exit(&report(bad, false)), Exit::Partial, "{bad:?}");
+        }
+        let left_out = Counts {
+            found: 2,
+            moved: 0,
+            oversize: 1,
+            filtered: 1,
+            ..well
+        };
+        assert_eq!(exit(&report(left_out, false)), Exit::Ok, "left out on purpose");
+    }
+}

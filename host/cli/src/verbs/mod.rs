@@ -1,0 +1,47 @@
+//! One module for each verb.
+
+pub mod assess;
+pub mod check;
+pub mod demo;
+pub mod document;
+pub mod events;
+pub mod ledger;
+pub mod migrate;
+pub mod plan;
+pub mod plugin;
+pub mod retry;
+pub mod status;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use whimbrel_engine::Mailbox;
+
+/// Does `work` with every mailbox, so many at once; the results come in the order of the mailboxes.
+async fn each<T, F>(mailboxes: Vec<Mailbox>, at_once: usize, work: impl Fn(Mailbox) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
+    let mut tasks = JoinSet::new();
+    for (number, mailbox) in mailboxes.into_iter().enumerate() {
+        let (work, slots) = (work(mailbox), Arc::clone(&slots));
+        tasks.spawn(async move {
+            let _slot = slots.acquire().await;
+            (number, work.await)
+        });
+    }
+    let mut results = Vec::new();
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok(result) => results.push(result),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}

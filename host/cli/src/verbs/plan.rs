@@ -1,0 +1,204 @@
+//! `whimbrel plan` and `whimbrel migrate --dry-run`: what would be done.
+
+use serde_json::{Value, json};
+use whimbrel_engine::{NameNote, Plan, PlanError, Step};
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::failures;
+use crate::output::table::plural;
+use crate::output::{Output, safe};
+use crate::problem::Result;
+use crate::session::{self, Aim, Session};
+use crate::settings::units::show_bytes;
+
+/// Plans every mailbox; changes nothing.
+pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exit> {
+    let mut session = Session::open(global, only, Aim::Look).await?;
+    output.warnings(&session.warnings);
+    let ledger = session::find_ledger(&session.settings)?;
+    let options = session.options();
+    let mailboxes = std::mem::take(&mut session.mailboxes);
+    let results: Vec<Result<Plan>> = super::each(mailboxes, options.mailboxes, |mailbox| {
+        let (ledger, options) = (ledger.clone(), options.clone());
+        async move {
+            let plan = whimbrel_engine::plan(ledger.as_ref(), &mailbox, &options).await;
+            plan.map_err(|error| {
+                Box::new(match error {
+                    PlanError::Failed { side, failure } => failures::side(&mailbox.name, side, &failure),
+                    PlanError::Ledger(error) => failures::ledger(&error),
+                })
+            })
+        }
+    })
+    .await;
+    let exit = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .fold(Exit::Ok, |exit, problem| exit.and(problem.exit()));
+    output.document(document(&results), exit);
+    if !output.is_json() {
+        for result in &results {
+            match result {
+                Ok(plan) => output.say(show(plan)),
+                Err(problem) => output.warn(problem),
+            }
+        }
+        if exit == Exit::Ok {
+            output.say("Nothing was changed. `whimbrel migrate` does it.");
+        }
+    }
+    Ok(exit)
+}
+
+/// `mailboxes` and `problems`.
+fn document(results: &[Result<Plan>]) -> Value {
+    let good: Vec<&Plan> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+    let problems: Vec<Value> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .map(|problem| problem.json())
+        .collect();
+    json!({ "mailboxes": good, "problems": problems })
+}
+
+fn show(plan: &Plan) -> String {
+    let mut out = format!("{}:\n", safe(&plan.mailbox));
+    if plan.steps.is_empty() {
+        out += "  nothing to do\n";
+    }
+    for step in &plan.steps {
+        out += &format!("  {}\n", safe(&sentence(step)));
+    }
+    out
+}
+
+fn sentence(step: &Step) -> String {
+    match step {
+        Step::Create { from, to, notes } => format!("make the folder {to}{}{}", renamed(from, to), reasons(notes)),
+        Step::Use { from, to, notes, holds } => {
+            let merged = match holds {
+                0 => String::new(),
+                held => format!("; it holds {}, equal ones are merged", plural(*held, "message")),
+            };
+            format!("use the folder {to}{}{}{merged}", renamed(from, to), reasons(notes))
+        }
+        Step::Copy { from, items, bytes } => {
+            format!("copy {} from {from}, {}", plural(*items, "message"), show_bytes(*bytes))
+        }
+        Step::Mark { from, items } => format!("bring the flags of {} in {from} up to date", plural(*items, "message")),
+        Step::Oversize { from, items, limit } => {
+            format!(
+                "leave out {} of {from}, larger than {}",
+                plural(*items, "message"),
+                show_bytes(*limit)
+            )
+        }
+        Step::Exclude { from } => format!("leave out the folder {from}, as the settings say"),
+        Step::Rematch { from } => format!("read {from} again: all its ids changed; messages are matched by content"),
+        Step::Unexplained { from, items } => {
+            format!(
+                "! {from}: the source claims {} more than it lists",
+                plural(*items, "message")
+            )
+        }
+    }
+}
+
+fn renamed(from: &str, to: &str) -> String {
+    if from == to {
+        String::new()
+    } else {
+        format!(" for {from}")
+    }
+}
+
+fn reasons(notes: &[NameNote]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let reasons = notes.iter().map(|note| match note {
+        NameNote::SpecialUse => "it serves the same purpose",
+        NameNote::Mapped => "as the settings say",
+        NameNote::Kept => "as in the run before",
+        NameNote::FollowsParent => "it follows the folder above it",
+        NameNote::Characters => "the destination cannot keep all characters of the name",
+        NameNote::Length => "the name is too long for the destination",
+        NameNote::Depth => "the destination does not nest so deep",
+        NameNote::Collision => "another folder has that name",
+    });
+    format!(" ({})", reasons.collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Plan {
+        Plan {
+            mailbox: "alice".into(),
+            steps: vec![
+                Step::Use {
+                    from: "Gesendet".into(),
+                    to: "Sent".into(),
+                    notes: vec![NameNote::SpecialUse],
+                    holds: 2,
+                },
+                Step::Create {
+                    from: "a".into(),
+                    to: "a".into(),
+                    notes: Vec::new(),
+                },
+                Step::Copy {
+                    from: "a".into(),
+                    items: 1,
+                    bytes: 1024,
+                },
+                Step::Unexplained {
+                    from: "a".into(),
+                    items: 7,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn people_read_sentences() {
+        let text = show(&sample());
+        for part in [
+            "use the folder Sent for Gesendet (it serves the same purpose); it holds 2 messages, equal ones are merged",
+            "make the folder a\n",
+            "copy 1 message from a, 1.0 KiB",
+            "! a: the source claims 7 messages more than it lists",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert!(
+            show(&Plan {
+                mailbox: "b".into(),
+                steps: Vec::new()
+            })
+            .contains("nothing to do")
+        );
+    }
+
+    #[test]
+    fn the_json_is_the_documented_one() {
+        let value = document(&[Ok(sample())]);
+        assert_eq!(
+            value,
+            json!({
+                "mailboxes": [{
+                    "mailbox": "alice",
+                    "steps": [
+                        { "step": "use", "from": "Gesendet", "to": "Sent", "notes": ["special-use"], "holds": 2 },
+                        { "step": "create", "from": "a", "to": "a", "notes": [] },
+                        { "step": "copy", "from": "a", "items": 1, "bytes": 1024 },
+                        { "step": "unexplained", "from": "a", "items": 7 },
+                    ],
+                }],
+                "problems": [],
+            })
+        );
+    }
+}

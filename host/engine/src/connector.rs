@@ -1,0 +1,128 @@
+//! The engine's view of a connector.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use whimbrel_model::{Collection, Failure, Kind, Limits, Page, Placement, Remark};
+use whimbrel_sandbox::{AccountSpec, Item, Plugin};
+
+/// One answer for each thing that was asked for, in order.
+pub type Answers<T> = Vec<Result<T, Failure>>;
+
+/// An account that can be read; see `source.account` in the contract.
+#[async_trait]
+pub trait Source: Send {
+    /// All collections, parents before children.
+    async fn collections(&mut self) -> Result<Vec<Collection>, Failure>;
+    /// A page of what changed after the cursor; everything without one.
+    async fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure>;
+    /// Items with their content.
+    async fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Answers<Item>, Failure>;
+    /// Collections that changed before the time was up.
+    async fn wait(&mut self, timeout: Duration) -> Result<Vec<String>, Failure>;
+}
+
+/// An account that can be written, and read; see `destination.account` in the contract.
+#[async_trait]
+pub trait Destination: Source {
+    /// What it can take.
+    async fn limits(&mut self, kind: Kind) -> Result<Limits, Failure>;
+    /// Finds or makes a collection.
+    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure>;
+    /// A cursor after which everything is listed that is put from now on.
+    async fn watermark(&mut self, collection: &str) -> Result<String, Failure>;
+    /// Stores items.
+    async fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Answers<Placement>, Failure>;
+    /// Moves a stored item to another collection.
+    async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure>;
+    /// Sets flags and labels.
+    async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure>;
+}
+
+/// Something that accounts can be opened with.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// For people: the connector's name.
+    fn name(&self) -> &str;
+    /// Opens the account for reading.
+    async fn source(&self) -> Result<Box<dyn Source>, Failure>;
+    /// Opens the account for writing.
+    async fn destination(&self) -> Result<Box<dyn Destination>, Failure>;
+}
+
+/// An account behind a sandboxed plugin.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The connector.
+    pub plugin: Plugin,
+    /// What it is opened with.
+    pub spec: AccountSpec,
+}
+
+#[async_trait]
+impl Provider for Endpoint {
+    fn name(&self) -> &str {
+        &self.plugin.description().name
+    }
+
+    async fn source(&self) -> Result<Box<dyn Source>, Failure> {
+        Ok(Box::new(self.plugin.source(&self.spec).await?))
+    }
+
+    async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
+        Ok(Box::new(self.plugin.destination(&self.spec).await?))
+    }
+}
+
+macro_rules! reads {
+    ($account:ty) => {
+        #[async_trait]
+        impl Source for $account {
+            async fn collections(&mut self) -> Result<Vec<Collection>, Failure> {
+                <$account>::collections(self).await
+            }
+
+            async fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
+                <$account>::changes(self, collection, cursor, limit).await
+            }
+
+            async fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Answers<Item>, Failure> {
+                <$account>::fetch(self, collection, ids).await
+            }
+
+            async fn wait(&mut self, timeout: Duration) -> Result<Vec<String>, Failure> {
+                <$account>::wait(self, timeout).await
+            }
+        }
+    };
+}
+
+reads!(whimbrel_sandbox::Source);
+reads!(whimbrel_sandbox::Destination);
+
+#[async_trait]
+impl Destination for whimbrel_sandbox::Destination {
+    async fn limits(&mut self, kind: Kind) -> Result<Limits, Failure> {
+        Self::limits(self, kind).await
+    }
+
+    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
+        Self::ensure(self, wanted).await
+    }
+
+    async fn watermark(&mut self, collection: &str) -> Result<String, Failure> {
+        Self::watermark(self, collection).await
+    }
+
+    async fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Answers<Placement>, Failure> {
+        Self::put(self, collection, items).await
+    }
+
+    async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
+        Self::relocate(self, origin, id, target).await
+    }
+
+    async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure> {
+        Self::mark(self, collection, remarks).await
+    }
+}

@@ -1,0 +1,124 @@
+//! What lay in a destination collection before the migration came to it: it is merged with, never doubled.
+
+use std::collections::{HashMap, HashSet};
+
+use whimbrel_ledger::Target;
+use whimbrel_model::{Change, Fingerprint, ItemMeta};
+
+use crate::{
+    context::{Context, Halt},
+    lane::DestinationLane,
+};
+
+/// Items listed at once.
+const PAGE: u32 = 2000;
+/// Candidates looked at for one item: more of the same size and date are not worth reading.
+const CANDIDATES: usize = 16;
+
+/// An index over items of the destination that no source item is known to lie at.
+pub struct Existing {
+    by_size: HashMap<u64, Vec<usize>>,
+    by_received: HashMap<i64, Vec<usize>>,
+    items: Vec<ItemMeta>,
+    prints: HashMap<usize, Fingerprint>,
+    used: HashSet<usize>,
+}
+
+impl Existing {
+    /// Lists the collection.
+    pub async fn list(context: &Context, lane: &mut DestinationLane, target: &Target) -> Result<Self, Halt> {
+        let items = unknown_items(context, lane, &target.id, None).await?;
+        let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut by_received: HashMap<i64, Vec<usize>> = HashMap::new();
+        for (at, item) in items.iter().enumerate() {
+            if let Some(size) = item.size {
+                by_size.entry(size).or_default().push(at);
+            }
+            if let Some(received) = item.received {
+                by_received.entry(received.unix_seconds()).or_default().push(at);
+            }
+        }
+        Ok(Self {
+            by_size,
+            by_received,
+            items,
+            prints: HashMap::new(),
+            used: HashSet::new(),
+        })
+    }
+
+    /// An item with this content that nobody else was matched with.
+    pub async fn find(
+        &mut self,
+        context: &Context,
+        lane: &mut DestinationLane,
+        target: &Target,
+        wanted: &ItemMeta,
+        print: &Fingerprint,
+    ) -> Result<Option<ItemMeta>, Halt> {
+        let sizes = [print.size, print.size + print.bare_line_feeds];
+        let mut candidates: Vec<usize> = sizes
+            .iter()
+            .filter_map(|size| self.by_size.get(size))
+            .flatten()
+            .copied()
+            .collect();
+        if let Some(received) = wanted.received {
+            candidates.extend(self.by_received.get(&received.unix_seconds()).into_iter().flatten());
+        }
+        candidates.retain(|at| !self.used.contains(at));
+        candidates.dedup();
+        candidates.truncate(CANDIDATES);
+        for at in candidates {
+            let theirs = match self.prints.get(&at) {
+                Some(print) => *print,
+                None => {
+                    let ids = [self.items[at].id.clone()];
+                    let answers = persist!(context, lane, |account| account.fetch(&target.id, &ids))?;
+                    let Some(Ok(item)) = answers.into_iter().next() else {
+                        continue;
+                    };
+                    let Ok(print) = item.content.fingerprint().await else {
+                        continue;
+                    };
+                    self.prints.insert(at, print);
+                    print
+                }
+            };
+            if theirs.exact == print.exact || theirs.transport == print.transport {
+                self.used.insert(at);
+                return Ok(Some(self.items[at].clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Items of a destination collection, from a cursor on, that the ledger knows no source item of.
+pub async fn unknown_items(
+    context: &Context,
+    lane: &mut DestinationLane,
+    collection: &str,
+    from: Option<&str>,
+) -> Result<Vec<ItemMeta>, Halt> {
+    let mut cursor = from.map(str::to_owned);
+    let mut items = Vec::new();
+    loop {
+        let page = persist!(context, lane, |account| account.changes(
+            collection,
+            cursor.as_deref(),
+            PAGE
+        ))?;
+        for change in page.changes {
+            if let Change::Upserted(meta) | Change::Marked(meta) = change
+                && context.ledger.placed(context.id, collection, &meta.id)?.is_none()
+            {
+                items.push(meta);
+            }
+        }
+        if !page.more {
+            return Ok(items);
+        }
+        cursor = Some(page.cursor);
+    }
+}

@@ -1,0 +1,52 @@
+//! The engine of a migration: assess, plan, copy, delta, settle. Plain data in, plain data out.
+//!
+//! The engine knows connectors only through [`Provider`], [`Source`] and [`Destination`], and no provider by name. It
+//! reads no environment, no home folder and no terminal; progress goes to an [`Observer`], results come back as
+//! [`Report`]s, and every item's fate lies in the ledger before anybody is told of it.
+//!
+//! How a mailbox is moved:
+//!
+//! 1. open intents of an earlier run are settled ([`settle`]): what a crash left unknown is looked up and recorded;
+//! 2. the source's collections are listed, from the cursors that the ledger holds ([`scan`]): new items wait as
+//!    `pending`, changed flags as marks, vanished items become orphans;
+//! 3. destination collections are planned as a whole and then made ([`names`], [`targets`]);
+//! 4. what waits is copied ([`copy`]), several collections at once: bodies are fetched, known again if they are
+//!    orphans, an intent is flushed, the batch is put, placements are flushed.
+
+#[macro_use]
+mod lane;
+
+mod assess;
+mod check;
+mod connector;
+mod context;
+mod copy;
+mod diagnose;
+mod existing;
+mod mailbox;
+mod marks;
+mod names;
+mod observe;
+mod options;
+mod plan;
+mod prepare;
+mod quarantine;
+mod remedy;
+mod report;
+mod run;
+mod scan;
+mod settle;
+mod stop;
+mod targets;
+
+pub use assess::{Assessment, CollectionAssessment, assess};
+pub use check::{Finding, check};
+pub use connector::{Destination, Endpoint, Provider, Source};
+pub use names::{NameNote, PlannedName};
+pub use observe::{NoObserver, Observer, Progress};
+pub use options::{FolderOptions, Options};
+pub use plan::{Plan, PlanError, Step, plan};
+pub use remedy::remedy;
+pub use report::{Counts, MailboxReport, Problem, Report, Worked};
+pub use run::{EngineError, Mailbox, migrate, requeue, status};
+pub use stop::Stop;

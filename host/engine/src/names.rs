@@ -1,0 +1,398 @@
+//! Where folders go: special-use first, then the admin's map, then the same path; collisions and forbidden names are
+//! planned before anything is made.
+//!
+//! Pure: source collections, destination collections and limits in, names out.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use whimbrel_model::{Collection, Limits, Role};
+
+use crate::FolderOptions;
+
+/// Why a folder goes where it goes, when that is not simply its own path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameNote {
+    /// The destination has a folder for this purpose.
+    SpecialUse,
+    /// The settings say so.
+    Mapped,
+    /// It was there in an earlier run.
+    Kept,
+    /// Its parent goes elsewhere.
+    FollowsParent,
+    /// The name has characters that the destination cannot keep.
+    Characters,
+    /// The name is too long for the destination.
+    Length,
+    /// The destination does not nest that deep.
+    Depth,
+    /// Another folder has that name already.
+    Collision,
+}
+
+/// Where a folder goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedName {
+    /// Its id at the source.
+    pub source: String,
+    /// Its path at the destination.
+    pub path: Vec<String>,
+    /// Why there.
+    pub notes: Vec<NameNote>,
+}
+
+/// Plans names for all folders at once. `kept` holds what earlier runs decided, by source id.
+pub fn plan_names(
+    sources: &[Collection],
+    destinations: &[Collection],
+    kept: &HashMap<String, Vec<String>>,
+    limits: &Limits,
+    options: &FolderOptions,
+) -> Vec<PlannedName> {
+    let by_role: HashMap<Role, &Collection> = destinations
+        .iter()
+        .filter(|collection| collection.selectable)
+        .filter_map(|collection| Some((collection.role?, collection)))
+        .rev()
+        .collect();
+    let mut taken: HashSet<String> = kept.values().map(|path| key(path, limits)).collect();
+    let mut roles_used: HashSet<Role> = HashSet::new();
+    let mut moved: HashMap<&[String], Vec<String>> = HashMap::new();
+    let mut order: Vec<&Collection> = sources.iter().collect();
+    // Parents before children; and whoever has a purpose chooses before whoever has only a name.
+    order.sort_by_key(|collection| (collection.path.len(), collection.role.is_none()));
+    let mut planned: HashMap<&str, PlannedName> = HashMap::new();
+    for collection in order {
+        let mut notes = Vec::new();
+        let path = if let Some(path) = kept.get(&collection.id) {
+            notes.push(NameNote::Kept);
+            path.clone()
+        } else {
+            let mut path = wanted(
+                collection,
+                &by_role,
+                &mut roles_used,
+                &moved,
+                limits,
+                options,
+                &mut notes,
+            );
+            if limits.max_path_depth.is_some_and(|depth| path.len() > depth as usize) {
+                path = flatten(
+                    &path,
+                    limits.max_path_depth.unwrap_or(1).max(1) as usize,
+                    limits,
+                    &mut notes,
+                );
+            }
+            if !taken.insert(key(&path, limits)) {
+                path = unique(path, &taken, limits);
+                taken.insert(key(&path, limits));
+                notes.push(NameNote::Collision);
+            }
+            path
+        };
+        moved.insert(&collection.path, path.clone());
+        planned.insert(
+            &collection.id,
+            PlannedName {
+                source: collection.id.clone(),
+                path,
+                notes,
+            },
+        );
+    }
+    sources
+        .iter()
+        .filter_map(|collection| planned.remove(collection.id.as_str()))
+        .collect()
+}
+
+fn wanted(
+    collection: &Collection,
+    by_role: &HashMap<Role, &Collection>,
+    roles_used: &mut HashSet<Role>,
+    moved: &HashMap<&[String], Vec<String>>,
+    limits: &Limits,
+    options: &FolderOptions,
+    notes: &mut Vec<NameNote>,
+) -> Vec<String> {
+    if let Some(path) = options.mapped(&collection.path).filter(|path| !path.is_empty()) {
+        notes.push(NameNote::Mapped);
+        return path.iter().map(|segment| segment_for(segment, limits, notes)).collect();
+    }
+    if let Some(role) = collection.role
+        && let Some(there) = by_role.get(&role)
+        && roles_used.insert(role)
+    {
+        if there.path != collection.path {
+            notes.push(NameNote::SpecialUse);
+        }
+        return there.path.clone();
+    }
+    let (parents, last) = match collection.path.split_last() {
+        Some((last, parents)) => (parents, last.as_str()),
+        None => (&[][..], "unnamed"),
+    };
+    let mut path = match moved.get(parents) {
+        Some(path) => {
+            if path != parents {
+                notes.push(NameNote::FollowsParent);
+            }
+            path.clone()
+        }
+        None => parents
+            .iter()
+            .map(|segment| segment_for(segment, limits, notes))
+            .collect(),
+    };
+    path.push(segment_for(last, limits, notes));
+    path
+}
+
+/// One segment as the destination can keep it.
+fn segment_for(segment: &str, limits: &Limits, notes: &mut Vec<NameNote>) -> String {
+    let mut out: String = segment
+        .chars()
+        .map(|char| {
+            if limits.forbidden_in_names.contains(char) || char.is_control() {
+                '_'
+            } else {
+                char
+            }
+        })
+        .collect();
+    if out != segment {
+        notes.push(NameNote::Characters);
+    }
+    if out.is_empty() {
+        out.push('_');
+        notes.push(NameNote::Characters);
+    }
+    if let Some(limit) = limits.max_name_bytes.map(|limit| limit as usize)
+        && out.len() > limit
+    {
+        out = shorten(&out, limit, segment);
+        notes.push(NameNote::Length);
+    }
+    out
+}
+
+/// The beginning of `text` and a mark of the whole, in at most `limit` bytes.
+fn shorten(text: &str, limit: usize, whole: &str) -> String {
+    let mark = format!("~{}", &blake3::hash(whole.as_bytes()).to_hex()[..8]);
+    let mut end = limit.saturating_sub(mark.len()).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{mark}", &text[..end])
+}
+
+/// The deepest segments joined into one.
+fn flatten(path: &[String], depth: usize, limits: &Limits, notes: &mut Vec<NameNote>) -> Vec<String> {
+    notes.push(NameNote::Depth);
+    let (kept, rest) = path.split_at(depth - 1);
+    let mut out = kept.to_vec();
+    out.push(segment_for(&rest.join(" - "), limits, notes));
+    out
+}
+
+/// The path with a number behind it, so that nobody else has it.
+fn unique(path: Vec<String>, taken: &HashSet<String>, limits: &Limits) -> Vec<String> {
+    let Some((last, parents)) = path.split_last() else {
+        return path;
+    };
+    (2u32..)
+        .map(|number| {
+            let suffix = format!(" ({number})");
+            let room = limits
+                .max_name_bytes
+                .map_or(usize::MAX, |limit| (limit as usize).saturating_sub(suffix.len()));
+            let base = if last.len() > room {
+                shorten(last, room, last)
+            } else {
+                last.clone()
+            };
+            let mut candidate = parents.to_vec();
+            candidate.push(format!("{base}{suffix}"));
+            candidate
+        })
+        .find(|candidate| !taken.contains(&key(candidate, limits)))
+        .unwrap_or(path)
+}
+
+/// What two paths have in common that the destination takes for the same. INBOX is the same in any case (RFC 9051, 5.1).
+fn key(path: &[String], limits: &Limits) -> String {
+    let key = path.join("\0");
+    if limits.case_insensitive_names {
+        return key.to_lowercase();
+    }
+    match path.split_first() {
+        Some((first, rest)) if first.eq_ignore_ascii_case("INBOX") => std::iter::once("INBOX")
+            .chain(rest.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join("\0"),
+        _ => key,
+    }
+}
+
+/// A second try for a path that the destination refused: letters, digits and harmless punctuation only. From the
+/// second such try on, the last segment bears its number.
+pub fn plain_path(path: &[String], number: usize) -> Vec<String> {
+    let mut out: Vec<String> = path
+        .iter()
+        .map(|segment| {
+            let plain: String = segment
+                .chars()
+                .map(|char| {
+                    if char.is_control() || "\"\\/(){}[]%*&?<>|:;'`$#!^~".contains(char) {
+                        '_'
+                    } else {
+                        char
+                    }
+                })
+                .collect();
+            match plain.trim().trim_matches('.') {
+                "" => "_".to_owned(),
+                trimmed => trimmed.to_owned(),
+            }
+        })
+        .collect();
+    if number > 1
+        && let Some(last) = out.last_mut()
+    {
+        last.push_str(&format!(" {number}"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use whimbrel_model::Kind;
+
+    use super::*;
+
+    fn folder(path: &str, role: Option<Role>) -> Collection {
+        Collection {
+            id: path.to_owned(),
+            path: path.split('/').map(str::to_owned).collect(),
+            kind: Kind::Message,
+            role,
+            selectable: true,
+            subscribed: true,
+            items: None,
+            bytes: None,
+            generation: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    fn planned(sources: &[Collection], destinations: &[Collection], limits: &Limits) -> Vec<String> {
+        plan_names(
+            sources,
+            destinations,
+            &HashMap::new(),
+            limits,
+            &FolderOptions::default(),
+        )
+        .into_iter()
+        .map(|name| name.path.join("/"))
+        .collect()
+    }
+
+    #[test]
+    fn special_use_comes_before_the_name_and_children_follow() {
+        let sources = [
+            folder("INBOX", Some(Role::Inbox)),
+            folder("Gesendet", Some(Role::Sent)),
+            folder("Gesendet/2020", None),
+            folder("Sent", None),
+        ];
+        let destinations = [folder("INBOX", Some(Role::Inbox)), folder("Sent", Some(Role::Sent))];
+        assert_eq!(
+            planned(&sources, &destinations, &Limits::default()),
+            ["INBOX", "Sent", "Sent/2020", "Sent (2)"]
+        );
+    }
+
+    #[test]
+    fn names_that_differ_in_case_only_stay_apart() {
+        let sources = [folder("Trash", None), folder("trash", None), folder("TRASH (2)", None)];
+        let limits = Limits {
+            case_insensitive_names: true,
+            ..Limits::default()
+        };
+        assert_eq!(planned(&sources, &[], &limits), ["Trash", "trash (2)", "TRASH (2) (2)"]);
+        assert_eq!(
+            planned(&sources, &[], &Limits::default()),
+            ["Trash", "trash", "TRASH (2)"]
+        );
+    }
+
+    #[test]
+    fn depth_characters_and_length_are_kept_to() {
+        let sources = [
+            folder("a/b/c/d", None),
+            folder("x.y", None),
+            folder(&"ä".repeat(40), None),
+        ];
+        let limits = Limits {
+            max_path_depth: Some(2),
+            forbidden_in_names: ".".into(),
+            max_name_bytes: Some(20),
+            ..Limits::default()
+        };
+        let names = planned(&sources, &[], &limits);
+        assert_eq!(names[0], "a/b - c - d");
+        assert_eq!(names[1], "x_y");
+        assert!(names[2].len() <= 20, "{}", names[2]);
+    }
+
+    #[test]
+    fn earlier_decisions_stand() {
+        let sources = [folder("b", None), folder("B", None)];
+        let limits = Limits {
+            case_insensitive_names: true,
+            ..Limits::default()
+        };
+        let kept = HashMap::from([("B".to_owned(), vec!["B".to_owned()])]);
+        let names = plan_names(&sources, &[], &kept, &limits, &FolderOptions::default());
+        assert_eq!(
+            (names[0].path.join("/"), names[1].path.join("/")),
+            ("b (2)".into(), "B".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_folders_share_a_name(
+            paths in proptest::collection::hash_set(proptest::collection::vec("[aAbB./ ]{0,4}", 1..5), 1..30),
+            insensitive: bool,
+            depth in 1u32..5,
+        ) {
+            let sources: Vec<Collection> = paths
+                .into_iter()
+                .enumerate()
+                .map(|(number, path)| Collection { id: number.to_string(), path, ..folder("", None) })
+                .collect();
+            let limits = Limits {
+                case_insensitive_names: insensitive,
+                forbidden_in_names: "/".into(),
+                max_path_depth: Some(depth),
+                max_name_bytes: Some(12),
+                ..Limits::default()
+            };
+            let names = plan_names(&sources, &[], &HashMap::new(), &limits, &FolderOptions::default());
+            prop_assert_eq!(names.len(), sources.len());
+            let keys: HashSet<String> = names.iter().map(|name| key(&name.path, &limits)).collect();
+            prop_assert_eq!(keys.len(), names.len());
+            for name in &names {
+                prop_assert!(name.path.len() <= depth as usize);
+                prop_assert!(name.path.iter().all(|segment| !segment.is_empty() && segment.len() <= 12 && !segment.contains('/')));
+            }
+        }
+    }
+}

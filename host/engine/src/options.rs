@@ -1,0 +1,86 @@
+//! What an admin can choose for a run.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use whimbrel_wire::BlobStore;
+
+/// Limits and policies of a run.
+#[derive(Clone)]
+pub struct Options {
+    /// Mailboxes at once.
+    pub mailboxes: usize,
+    /// Connections per mailbox and side.
+    pub connections: usize,
+    /// Bytes of bodies on the way at once, over all mailboxes.
+    pub memory: u64,
+    /// Items larger than this are left out as `oversize`, in bytes.
+    pub max_item_bytes: Option<u64>,
+    /// How often in a row something that may pass is tried again before the mailbox stops.
+    pub retries: u32,
+    /// The pause before the first such try; each further one is twice as long, up to 30 s.
+    pub first_pause: Duration,
+    /// Which folders, and where to.
+    pub folders: FolderOptions,
+    /// Where the bytes of refused items are kept; none: nowhere.
+    pub quarantine: Option<PathBuf>,
+    /// Where converted bodies are built.
+    pub blobs: BlobStore,
+}
+
+/// Which folders are moved, and where to. Paths are joined by `/`, and compared without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FolderOptions {
+    /// Source path to destination path; children follow their parent.
+    pub map: BTreeMap<String, String>,
+    /// Source paths that are left out, with everything below them.
+    pub exclude: Vec<String>,
+}
+
+impl FolderOptions {
+    /// Whether the folder is left out.
+    pub fn excludes(&self, path: &[String]) -> bool {
+        self.exclude.iter().any(|excluded| {
+            let excluded: Vec<&str> = excluded.split('/').collect();
+            excluded.len() <= path.len()
+                && excluded
+                    .iter()
+                    .zip(path)
+                    .all(|(a, b)| a.to_lowercase() == b.to_lowercase())
+        })
+    }
+
+    /// Where exactly this path was told to go.
+    pub fn mapped(&self, path: &[String]) -> Option<Vec<String>> {
+        let wanted = path.join("/").to_lowercase();
+        self.map
+            .iter()
+            .find(|(from, _)| from.to_lowercase() == wanted)
+            .map(|(_, to)| {
+                to.split('/')
+                    .filter(|segment| !segment.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<String> {
+        text.split('/').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn exclusion_takes_children_along_and_nothing_else() {
+        let options = FolderOptions {
+            exclude: vec!["Spam/old".into()],
+            ..FolderOptions::default()
+        };
+        assert!(options.excludes(&path("spam/OLD")));
+        assert!(options.excludes(&path("Spam/old/2020")));
+        assert!(!options.excludes(&path("Spam")));
+        assert!(!options.excludes(&path("Spam/older")));
+    }
+}

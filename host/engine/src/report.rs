@@ -1,0 +1,176 @@
+//! What a run tells in the end.
+
+use serde::Serialize;
+use whimbrel_ledger::{CollectionRecord, Totals};
+use whimbrel_model::Failure;
+
+use crate::remedy::remedy;
+
+/// Where items stand; stable JSON. `found = moved + merged + filtered + oversize + failed + pending`, and
+/// `unexplained` is what the provider claims beyond what it listed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[allow(missing_docs)] // The names are those of the design: counts of items, bytes, seconds.
+pub struct Counts {
+    pub found: u64,
+    pub moved: u64,
+    pub merged: u64,
+    pub filtered: u64,
+    pub oversize: u64,
+    pub failed: u64,
+    pub pending: u64,
+    pub unexplained: u64,
+    /// Bytes that lie at the destination.
+    pub bytes: u64,
+    /// Time of the run; zero in a mere status.
+    pub seconds: f64,
+}
+
+impl Counts {
+    /// Of these collections.
+    pub fn of(collections: &[CollectionRecord], seconds: f64) -> Self {
+        let totals: Totals = collections.iter().map(|collection| collection.totals).sum();
+        let parts = totals.moved + totals.merged + totals.filtered + totals.oversize + totals.failed + totals.pending;
+        Self {
+            found: totals.found,
+            moved: totals.moved,
+            merged: totals.merged,
+            filtered: totals.filtered,
+            oversize: totals.oversize,
+            failed: totals.failed,
+            pending: totals.pending,
+            unexplained: collections.iter().map(unlisted).sum::<u64>() + totals.found.abs_diff(parts),
+            bytes: totals.bytes_moved,
+            seconds,
+        }
+    }
+
+    /// Both together; the time is the longer one.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            found: self.found + other.found,
+            moved: self.moved + other.moved,
+            merged: self.merged + other.merged,
+            filtered: self.filtered + other.filtered,
+            oversize: self.oversize + other.oversize,
+            failed: self.failed + other.failed,
+            pending: self.pending + other.pending,
+            unexplained: self.unexplained + other.unexplained,
+            bytes: self.bytes + other.bytes,
+            seconds: self.seconds.max(other.seconds),
+        }
+    }
+
+    /// Whether every item found lies at the destination or was left out on purpose.
+    pub fn complete(&self) -> bool {
+        self.failed == 0 && self.pending == 0 && self.unexplained == 0
+    }
+}
+
+/// How many items the provider claims beyond what it listed.
+pub(crate) fn unlisted(collection: &CollectionRecord) -> u64 {
+    collection
+        .claimed
+        .map_or(0, |claimed| claimed.saturating_sub(collection.totals.live))
+}
+
+/// What one run did; stable JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Worked {
+    /// Items newly found.
+    pub found: u64,
+    /// Items copied.
+    pub copied: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Items that the destination had already.
+    pub merged: u64,
+    /// Items whose flags or labels were brought up to date.
+    pub marked: u64,
+    /// Items moved on the server, as they had been at the source.
+    pub relocated: u64,
+    /// Items known again under new ids.
+    pub adopted: u64,
+    /// Items that vanished at the source.
+    pub vanished: u64,
+    /// Items that a crash or a broken connection had left open, and that were found at the destination.
+    pub settled: u64,
+}
+
+/// Something that kept a mailbox or collection from being finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The source collection, as a path; none: the whole mailbox.
+    pub collection: Option<String>,
+    /// A short, stable name; see `types.failure` in the contract.
+    pub code: &'static str,
+    /// What was wrong.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// From a failure.
+    pub fn new(collection: Option<String>, side: &str, failure: &Failure) -> Self {
+        Self {
+            collection,
+            code: failure.code(),
+            text: format!("{side}: {failure}"),
+            remedy: remedy(failure).to_owned(),
+        }
+    }
+}
+
+/// How a mailbox came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MailboxReport {
+    /// The admin's name for it.
+    pub name: String,
+    /// Where it stands, over all runs.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// What this run did.
+    pub worked: Worked,
+    /// What kept it from being finished.
+    pub problems: Vec<Problem>,
+    /// What was done differently than asked, and why; nothing that is counted as success happens in silence.
+    pub notes: Vec<String>,
+}
+
+impl MailboxReport {
+    /// Nothing is left to do or to explain.
+    pub fn complete(&self) -> bool {
+        self.problems.is_empty() && self.counts.complete()
+    }
+}
+
+/// How a run came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// In the order of the settings.
+    pub mailboxes: Vec<MailboxReport>,
+    /// All together.
+    pub total: Counts,
+    /// Somebody stopped it.
+    pub interrupted: bool,
+}
+
+impl Report {
+    /// Sums up.
+    pub fn new(mailboxes: Vec<MailboxReport>, seconds: f64, interrupted: bool) -> Self {
+        let mut total = mailboxes
+            .iter()
+            .fold(Counts::default(), |sum, mailbox| sum.plus(mailbox.counts));
+        total.seconds = seconds;
+        Self {
+            mailboxes,
+            total,
+            interrupted,
+        }
+    }
+
+    /// Nothing is left to do or to explain.
+    pub fn complete(&self) -> bool {
+        !self.interrupted && self.mailboxes.iter().all(MailboxReport::complete)
+    }
+}

@@ -1,0 +1,147 @@
+//! Settling what a crash or a broken connection left open: the destination is listed from the watermark on, what lies
+//! there is known again by its fingerprint, and only what does not is put again.
+
+use std::collections::HashMap;
+
+use whimbrel_ledger::{Durability, Fate, Intent, IntentId, IntentItem};
+use whimbrel_model::{Failure, Fingerprint, Hash, ItemMeta, Outcome};
+
+use crate::{
+    context::{Context, Halt},
+    existing::unknown_items,
+    lane::DestinationLane,
+};
+
+/// Bodies read at once, in items and in bytes.
+const READ_ITEMS: usize = 50;
+const READ_BYTES: u64 = 8 << 20;
+
+/// Settles everything that earlier runs left open.
+pub async fn settle_all(context: &Context, lane: &mut DestinationLane) -> Result<(), Halt> {
+    for (id, intent) in context.ledger.intents(context.id)? {
+        settle(context, lane, id, &intent).await?;
+    }
+    Ok(())
+}
+
+/// Settles one intent: what was placed is recorded, the rest waits as before. The intent is closed.
+pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId, intent: &Intent) -> Result<(), Halt> {
+    let mut open: Vec<&IntentItem> = Vec::new();
+    for item in &intent.items {
+        if let Some(record) = context.ledger.item(context.id, item.collection, &item.id)?
+            && matches!(record.fate, Fate::Pending | Fate::Failed { .. })
+        {
+            open.push(item);
+        }
+    }
+    let found = if open.is_empty() {
+        Vec::new()
+    } else {
+        find(context, lane, intent, &open).await?
+    };
+    let mut batch = context.ledger.batch(context.id);
+    context.count(|worked| worked.settled += found.len() as u64);
+    for (item, there) in &found {
+        batch.settle(
+            item.collection,
+            &item.id,
+            Fate::Placed {
+                collection: intent.target.clone(),
+                id: Some(there.id.clone()),
+                revision: Some(there.revision.clone()).filter(|revision| !revision.is_empty()),
+                outcome: Outcome::Created,
+            },
+            Some(item.fingerprint),
+            item.repairs.clone(),
+        );
+    }
+    batch.close_intent(id);
+    if !open.is_empty() {
+        batch.event(
+            "intent-settled",
+            serde_json::json!({ "items": open.len(), "found": found.len() }),
+        );
+    }
+    Ok(context.commit(batch, Durability::Flush).await?)
+}
+
+/// Which of these items lie at the destination after the watermark.
+async fn find<'a>(
+    context: &Context,
+    lane: &mut DestinationLane,
+    intent: &Intent,
+    open: &[&'a IntentItem],
+) -> Result<Vec<(&'a IntentItem, ItemMeta)>, Halt> {
+    let candidates = match unknown_items(context, lane, &intent.target, Some(&intent.watermark)).await {
+        // The watermark says nothing any more: look at everything.
+        Err(Halt::Failed {
+            failure: Failure::GenerationChanged,
+            ..
+        }) => unknown_items(context, lane, &intent.target, None).await?,
+        Err(Halt::Failed {
+            failure: Failure::NotFound(_),
+            ..
+        }) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut prints = read(context, lane, &intent.target, &candidates).await?;
+    let mut found = Vec::new();
+    for by in [|print: &Fingerprint| print.exact, |print: &Fingerprint| print.transport] {
+        let mut index: HashMap<Hash, Vec<usize>> = HashMap::new();
+        for (at, print) in prints.iter().enumerate().rev() {
+            if let Some(print) = print {
+                index.entry(by(print)).or_default().push(at);
+            }
+        }
+        for item in open {
+            if found
+                .iter()
+                .any(|(other, _): &(&IntentItem, ItemMeta)| std::ptr::eq(*other, *item))
+            {
+                continue;
+            }
+            // Equal contents stand for each other; the earlier one of the destination goes to the earlier item.
+            if let Some(at) = index.get_mut(&by(&item.fingerprint)).and_then(Vec::pop) {
+                prints[at] = None;
+                found.push((*item, candidates[at].clone()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The fingerprints of these items of the destination; none for one that is gone.
+async fn read(
+    context: &Context,
+    lane: &mut DestinationLane,
+    collection: &str,
+    items: &[ItemMeta],
+) -> Result<Vec<Option<Fingerprint>>, Halt> {
+    let mut prints = Vec::with_capacity(items.len());
+    let mut rest = items;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let mut count = 0;
+        while count < rest.len().min(READ_ITEMS) && (count == 0 || bytes < READ_BYTES) {
+            bytes += rest[count].size.unwrap_or(64 << 10);
+            count += 1;
+        }
+        let (now, later) = rest.split_at(count);
+        let ids: Vec<String> = now.iter().map(|item| item.id.clone()).collect();
+        let answers = persist!(context, lane, |account| account.fetch(collection, &ids))?;
+        for answer in answers {
+            prints.push(match answer {
+                Ok(item) => item.content.fingerprint().await.ok(),
+                Err(Failure::NotFound(_)) => None,
+                Err(failure) => {
+                    return Err(Halt::Failed {
+                        side: "destination",
+                        failure,
+                    });
+                }
+            });
+        }
+        rest = later;
+    }
+    Ok(prints)
+}

@@ -1,0 +1,546 @@
+//! A mail store in memory that fails when it is told to, natively: the engine's faults show here without any server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // Tests may panic.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use whimbrel_engine::{Destination, Mailbox, Options, Provider, Source};
+use whimbrel_ledger::{Ledger, LedgerOptions};
+use whimbrel_model::{
+    Abilities, Change, Collection, Failure, ItemMeta, Kind, Limits, Outcome, Page, Placement, Remark, Timestamp,
+};
+use whimbrel_sandbox::Item;
+use whimbrel_wire::{Blob, BlobStore, BlobStoreConfig};
+
+/// A stored message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub uid: u32,
+    pub bytes: Vec<u8>,
+    pub flags: Vec<String>,
+    pub received: i64,
+}
+
+/// A stored folder.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    pub validity: u32,
+    pub next: u32,
+    pub messages: Vec<Message>,
+    /// UIDs that are gone, with the change number at which they went.
+    vanished: Vec<(u64, u32)>,
+    changed: BTreeMap<u32, u64>,
+    change: u64,
+}
+
+/// What a store can and cannot do.
+#[derive(Debug, Clone)]
+pub struct Character {
+    pub incremental: bool,
+    pub tells_ids: bool,
+    pub moves: bool,
+    pub largest: Option<u64>,
+    pub room: usize,
+    /// Bytes that a message must not contain.
+    pub refuses: Option<Vec<u8>>,
+    /// Claims so many more messages than it lists.
+    pub hides: u64,
+    pub case_insensitive: bool,
+}
+
+impl Default for Character {
+    fn default() -> Self {
+        Self {
+            incremental: true,
+            tells_ids: true,
+            moves: true,
+            largest: None,
+            room: usize::MAX,
+            refuses: None,
+            hides: 0,
+            case_insensitive: false,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct State {
+    pub folders: BTreeMap<String, Folder>,
+    pub character: Character,
+    /// Calls that change something still to come before one breaks, each; the middle of the effect is where it breaks.
+    pub breaks: Vec<u32>,
+    pub calls: u64,
+    pub puts: u64,
+}
+
+/// The store; clones share it.
+#[derive(Clone, Default)]
+pub struct Store(Arc<Mutex<State>>);
+
+impl Store {
+    pub fn new(character: Character) -> Self {
+        let store = Self::default();
+        store.state().character = character;
+        store
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn add(&self, folder: &str, bytes: &[u8], flags: &[&str]) -> u32 {
+        self.state().folder(folder).add(
+            bytes.to_vec(),
+            flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            1_000,
+        )
+    }
+
+    pub fn remove(&self, folder: &str, uid: u32) -> Message {
+        self.state().folder(folder).remove(uid).unwrap()
+    }
+
+    pub fn flag(&self, folder: &str, uid: u32, flags: &[&str]) {
+        self.state()
+            .folder(folder)
+            .mark(uid, flags.iter().map(|flag| (*flag).to_owned()).collect());
+    }
+
+    /// Every message of every folder: folder, bytes, flags; sorted.
+    pub fn contents(&self) -> Vec<(String, Vec<u8>, Vec<String>)> {
+        let state = self.state();
+        let mut all: Vec<_> = state
+            .folders
+            .iter()
+            .flat_map(|(name, folder)| {
+                folder.messages.iter().map(|message| {
+                    let mut flags = message.flags.clone();
+                    flags.sort();
+                    (name.clone(), message.bytes.clone(), flags)
+                })
+            })
+            .collect();
+        all.sort();
+        all
+    }
+}
+
+impl State {
+    pub fn folder(&mut self, name: &str) -> &mut Folder {
+        self.folders.entry(name.to_owned()).or_insert_with(|| Folder {
+            validity: 1,
+            next: 1,
+            ..Folder::default()
+        })
+    }
+
+    /// Whether the call that is about to happen breaks.
+    fn breaks(&mut self) -> bool {
+        self.calls += 1;
+        match self.breaks.first_mut() {
+            Some(0) => {
+                self.breaks.remove(0);
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        if self.breaks() { Err(broken()) } else { Ok(()) }
+    }
+}
+
+fn broken() -> Failure {
+    Failure::Unavailable("the connection broke".into())
+}
+
+impl Folder {
+    fn add(&mut self, bytes: Vec<u8>, flags: Vec<String>, received: i64) -> u32 {
+        let uid = self.next;
+        self.next += 1;
+        self.change += 1;
+        self.changed.insert(uid, self.change);
+        self.messages.push(Message {
+            uid,
+            bytes,
+            flags,
+            received,
+        });
+        uid
+    }
+
+    fn remove(&mut self, uid: u32) -> Option<Message> {
+        let at = self.messages.iter().position(|message| message.uid == uid)?;
+        self.change += 1;
+        self.vanished.push((self.change, uid));
+        Some(self.messages.remove(at))
+    }
+
+    fn mark(&mut self, uid: u32, flags: Vec<String>) -> bool {
+        self.change += 1;
+        self.changed.insert(uid, self.change);
+        match self.messages.iter_mut().find(|message| message.uid == uid) {
+            Some(message) => {
+                message.flags = flags;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// New UIDs for everything.
+    pub fn renumber(&mut self) {
+        self.validity += 1;
+        for message in &mut self.messages {
+            message.uid = self.next;
+            self.change += 1;
+            self.changed.insert(message.uid, self.change);
+            self.next += 1;
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Store {
+    fn name(&self) -> &str {
+        "store"
+    }
+
+    async fn source(&self) -> Result<Box<dyn Source>, Failure> {
+        self.state().read()?;
+        Ok(Box::new(self.clone()))
+    }
+
+    async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
+        self.state().read()?;
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Source for Store {
+    async fn collections(&mut self) -> Result<Vec<Collection>, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        let hides = state.character.hides;
+        Ok(state
+            .folders
+            .iter()
+            .map(|(name, folder)| Collection {
+                id: name.clone(),
+                path: name.split('/').map(str::to_owned).collect(),
+                kind: Kind::Message,
+                role: None,
+                selectable: true,
+                subscribed: true,
+                items: Some(folder.messages.len() as u64 + hides),
+                bytes: None,
+                generation: Some(folder.validity.to_string()),
+                attributes: Vec::new(),
+            })
+            .collect())
+    }
+
+    async fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        let incremental = state.character.incremental;
+        let folder = state
+            .folders
+            .get(collection)
+            .ok_or_else(|| Failure::NotFound(collection.into()))?;
+        // validity, change number of the last whole listing, next UID to list, UIDs known at that time
+        let parts: Vec<u64> = cursor
+            .unwrap_or("0.0.1.1")
+            .split('.')
+            .map(|part| part.parse().unwrap())
+            .collect();
+        let (validity, since, from, known) = (parts[0], parts[1], parts[2], parts[3]);
+        if cursor.is_some() && validity != u64::from(folder.validity) {
+            return Err(Failure::GenerationChanged);
+        }
+        let complete = since == 0 || !incremental;
+        let mut listed: Vec<&Message> = folder
+            .messages
+            .iter()
+            .filter(|message| u64::from(message.uid) >= from && (complete || folder.changed[&message.uid] > since))
+            .collect();
+        listed.sort_by_key(|message| message.uid);
+        let more = listed.len() > limit as usize;
+        listed.truncate(limit as usize);
+        let next = listed
+            .last()
+            .filter(|_| more)
+            .map_or(1, |message| u64::from(message.uid) + 1);
+        let mut changes: Vec<Change> = listed
+            .into_iter()
+            .map(|message| {
+                let meta = meta(message);
+                if u64::from(message.uid) < known {
+                    Change::Marked(meta)
+                } else {
+                    Change::Upserted(meta)
+                }
+            })
+            .collect();
+        if !complete && from == 1 {
+            changes.extend(
+                folder
+                    .vanished
+                    .iter()
+                    .filter(|(change, _)| *change > since)
+                    .map(|(_, uid)| Change::Vanished(uid.to_string())),
+            );
+        }
+        let cursor = if more {
+            format!("{}.{since}.{next}.{known}", folder.validity)
+        } else {
+            let since = if incremental { folder.change.max(1) } else { 0 };
+            format!("{}.{since}.1.{}", folder.validity, folder.next)
+        };
+        Ok(Page {
+            changes,
+            cursor,
+            more,
+            complete,
+            capped: None,
+        })
+    }
+
+    async fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<Item, Failure>>, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        let folder = state.folder(collection);
+        Ok(ids
+            .iter()
+            .map(|id| {
+                let message = folder
+                    .messages
+                    .iter()
+                    .find(|message| message.uid.to_string() == *id)
+                    .ok_or_else(|| Failure::NotFound(id.clone()))?;
+                Ok(Item {
+                    meta: meta(message),
+                    media_type: "message/rfc822".into(),
+                    content: Blob::from_bytes(message.bytes.clone()),
+                })
+            })
+            .collect())
+    }
+
+    async fn wait(&mut self, _: Duration) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+fn meta(message: &Message) -> ItemMeta {
+    ItemMeta {
+        id: message.uid.to_string(),
+        size: Some(message.bytes.len() as u64),
+        received: Some(Timestamp {
+            unix_ms: message.received * 1000,
+            offset_minutes: 0,
+        }),
+        flags: message.flags.clone(),
+        ..ItemMeta::default()
+    }
+}
+
+#[async_trait]
+impl Destination for Store {
+    async fn limits(&mut self, _: Kind) -> Result<Limits, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        Ok(Limits {
+            max_item_bytes: state.character.largest,
+            batch_items: 7,
+            batch_bytes: 1 << 20,
+            case_insensitive_names: state.character.case_insensitive,
+            abilities: Abilities {
+                server_side_move: state.character.moves,
+                returns_ids: state.character.tells_ids,
+                keeps_flags: true,
+                keeps_received: true,
+                ..Abilities::default()
+            },
+            ..Limits::default()
+        })
+    }
+
+    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        let mut name = wanted.path.join("/");
+        if state.character.case_insensitive
+            && let Some(same) = state
+                .folders
+                .keys()
+                .find(|other| other.to_lowercase() == name.to_lowercase())
+        {
+            name = same.clone();
+        }
+        let folder = state.folder(&name);
+        Ok(Collection {
+            id: name.clone(),
+            path: name.split('/').map(str::to_owned).collect(),
+            generation: Some(folder.validity.to_string()),
+            items: Some(folder.messages.len() as u64),
+            ..wanted.clone()
+        })
+    }
+
+    async fn watermark(&mut self, collection: &str) -> Result<String, Failure> {
+        let mut state = self.state();
+        state.read()?;
+        let folder = state.folder(collection);
+        Ok(format!("{}.0.{}.{}", folder.validity, folder.next, folder.next))
+    }
+
+    async fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Vec<Result<Placement, Failure>>, Failure> {
+        let mut bodies = Vec::new();
+        for item in &items {
+            bodies.push(item.content.read_at(0, 1 << 20).await.unwrap().to_vec());
+        }
+        let mut state = self.state();
+        state.puts += items.len() as u64;
+        let breaks = state.breaks();
+        let character = state.character.clone();
+        let used: usize = state
+            .folders
+            .values()
+            .flat_map(|folder| &folder.messages)
+            .map(|m| m.bytes.len())
+            .sum();
+        let folder = state.folder(collection);
+        let half = items.len().div_ceil(2);
+        let mut answers = Vec::new();
+        let mut room = character.room.saturating_sub(used);
+        for (at, (item, body)) in items.into_iter().zip(bodies).enumerate() {
+            // A broken call stored some of the batch, and nobody knows how much.
+            if breaks && at >= half {
+                return Err(broken());
+            }
+            if character
+                .refuses
+                .as_ref()
+                .is_some_and(|bad| body.windows(bad.len()).any(|part| part == bad))
+            {
+                answers.push(Err(Failure::Rejected("contains what it must not".into())));
+                continue;
+            }
+            if body.len() > room {
+                answers.push(Err(Failure::OverQuota("full".into())));
+                continue;
+            }
+            room -= body.len();
+            let uid = folder.add(body, item.meta.flags, item.meta.received.unwrap().unix_seconds());
+            answers.push(Ok(Placement {
+                id: character.tells_ids.then(|| uid.to_string()),
+                revision: None,
+                outcome: Outcome::Created,
+                alterations: Vec::new(),
+            }));
+        }
+        if breaks { Err(broken()) } else { Ok(answers) }
+    }
+
+    async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
+        let mut state = self.state();
+        let breaks = state.breaks();
+        let tells = state.character.tells_ids;
+        let uid = id.parse().map_err(|_| Failure::NotFound(id.into()))?;
+        let message = state
+            .folder(origin)
+            .remove(uid)
+            .ok_or_else(|| Failure::NotFound(id.into()))?;
+        let uid = state.folder(target).add(message.bytes, message.flags, message.received);
+        if breaks {
+            return Err(broken());
+        }
+        Ok(Placement {
+            id: tells.then(|| uid.to_string()),
+            revision: None,
+            outcome: Outcome::Created,
+            alterations: Vec::new(),
+        })
+    }
+
+    async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let mut state = self.state();
+        let breaks = state.breaks();
+        let folder = state.folder(collection);
+        let answers = remarks
+            .iter()
+            .map(|remark| {
+                let done = remark
+                    .id
+                    .parse()
+                    .is_ok_and(|uid| folder.mark(uid, remark.flags.clone()));
+                if done {
+                    Ok(())
+                } else {
+                    Err(Failure::NotFound(remark.id.clone()))
+                }
+            })
+            .collect();
+        if breaks { Err(broken()) } else { Ok(answers) }
+    }
+}
+
+/// A scratch folder with a ledger, and options that do not wait long.
+pub struct Bench {
+    pub folder: tempfile::TempDir,
+    pub options: Options,
+    ledger: Option<Ledger>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::new(BlobStoreConfig {
+            folder: folder.path().into(),
+            memory: 8 << 20,
+            threshold: 1 << 20,
+        });
+        let options = Options {
+            mailboxes: 2,
+            connections: 2,
+            memory: 8 << 20,
+            max_item_bytes: None,
+            retries: 12,
+            first_pause: Duration::ZERO,
+            folders: Default::default(),
+            quarantine: Some(folder.path().join("quarantine")),
+            blobs,
+        };
+        Self {
+            folder,
+            options,
+            ledger: None,
+        }
+    }
+
+    pub fn ledger(&mut self) -> Ledger {
+        let folder = self.folder.path().join("state");
+        self.ledger
+            .get_or_insert_with(|| Ledger::open(&folder, LedgerOptions::default()).unwrap())
+            .clone()
+    }
+
+    pub fn mailbox(source: &Store, destination: &Store) -> Mailbox {
+        Mailbox {
+            name: "alice".into(),
+            source: Arc::new(source.clone()),
+            destination: Arc::new(destination.clone()),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The audit trail: what was done, line by line, never changed afterwards.
+
+use crate::{
+    Event, Ledger, MailboxId, Result,
+    batch::now,
+    keys::{Key, Kind, Parts},
+    record::StoredEvent,
+    store::hold,
+};
+
+impl Ledger {
+    /// The audit trail, oldest first; what comes after the event of this sequence number, if one is given.
+    pub fn events(&self, after: Option<u64>) -> impl Iterator<Item = Result<Event>> + Send + use<> {
+        let (ledger, prefix) = (self.clone(), Key::new(Kind::Event));
+        self.entries(&prefix, after.map(Key::event).as_ref()).map(move |entry| {
+            let (key, value) = entry?;
+            let sequence = ledger.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.long()))?;
+            let StoredEvent {
+                unix_ms,
+                mailbox,
+                kind,
+                fields,
+            } = ledger.store().decode(&key, &value)?;
+            let fields =
+                serde_json::from_str(&fields).map_err(|error| ledger.store().corrupt(&key, &error.to_string()))?;
+            Ok(Event {
+                sequence,
+                unix_ms,
+                mailbox,
+                kind,
+                fields,
+            })
+        })
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // As in a batch, so that callers write `json!(…)` in both.
+    /// Appends to the audit trail, with the time of now; lasts after the next flush. Never a subject, an address or
+    /// content. Gives its sequence number. What belongs to a batch goes into it: [`Batch::event`](crate::Batch::event).
+    pub fn event(&self, mailbox: Option<MailboxId>, kind: &str, fields: serde_json::Value) -> Result<u64> {
+        let mut next_event = hold(&self.inner.commit);
+        let mailbox = mailbox.map(|mailbox| self.mailbox_name(mailbox, "event")).transpose()?;
+        let event = StoredEvent {
+            unix_ms: now(),
+            mailbox,
+            kind: kind.to_owned(),
+            fields: canonical(&fields),
+        };
+        let sequence = *next_event;
+        let mut batch = sled::Batch::default();
+        batch.insert(Key::event(sequence), self.encoded("event", &event)?);
+        self.store().apply(batch)?;
+        *next_event = sequence.saturating_add(1);
+        Ok(sequence)
+    }
+}
+
+/// The fields as text that stays what it is when it is read and written again: the last digit of a number with a
+/// fraction may need a second round.
+pub(crate) fn canonical(fields: &serde_json::Value) -> String {
+    let mut text = fields.to_string();
+    for _ in 0..4 {
+        let Ok(again) = serde_json::from_str::<serde_json::Value>(&text) else {
+            break;
+        };
+        let again = again.to_string();
+        if again == text {
+            break;
+        }
+        text = again;
+    }
+    text
+}

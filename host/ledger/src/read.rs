@@ -1,0 +1,227 @@
+//! Reading the ledger: nothing here holds more than what it gives in memory, and iterators stream.
+
+use whimbrel_model::Hash;
+
+use crate::{
+    CollectionId, CollectionRecord, Intent, IntentId, ItemRecord, Ledger, LedgerError, MailboxId, Result, Todo, Totals,
+    commit::load_item,
+    keys::{self, Key, Kind, Parts},
+    record::{COPY, MARK, StoredCollection},
+    store::Scan,
+};
+
+impl Ledger {
+    /// The mailbox of this name.
+    pub fn find_mailbox(&self, name: &str) -> Result<Option<MailboxId>> {
+        if name.len() > keys::LONGEST {
+            return Ok(None);
+        }
+        self.store().load(&Key::mailbox_name(name))
+    }
+
+    /// All mailboxes with their names, in the order in which they were made.
+    pub fn mailboxes(&self) -> Result<Vec<(MailboxId, String)>> {
+        let mut mailboxes = Vec::new();
+        for entry in self.entries(&Key::new(Kind::Mailbox), None) {
+            let (key, value) = entry?;
+            let id = self.part(&key, Parts::of(&key).and_then(|mut parts| parts.number()))?;
+            mailboxes.push((MailboxId(id), self.store().decode(&key, &value)?));
+        }
+        Ok(mailboxes)
+    }
+
+    /// All collections of a mailbox, in the order in which they were made.
+    pub fn collections(&self, mailbox: MailboxId) -> Result<Vec<CollectionRecord>> {
+        let mut collections = Vec::new();
+        let prefix = Key::within(Kind::Collection, mailbox);
+        for entry in self.entries(&prefix, None) {
+            let (key, value) = entry?;
+            let id = CollectionId(self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.number()))?);
+            let data: StoredCollection = self.store().decode(&key, &value)?;
+            collections.push(data.record(id, self.collection_totals(mailbox, id)?));
+        }
+        Ok(collections)
+    }
+
+    /// One collection.
+    pub fn collection(&self, mailbox: MailboxId, collection: CollectionId) -> Result<Option<CollectionRecord>> {
+        match self.collection_data(mailbox, collection)? {
+            Some(data) => Ok(Some(
+                data.record(collection, self.collection_totals(mailbox, collection)?),
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// One item.
+    pub fn item(&self, mailbox: MailboxId, collection: CollectionId, id: &str) -> Result<Option<ItemRecord>> {
+        if id.len() > keys::LONGEST {
+            return Ok(None);
+        }
+        Ok(load_item(self.store(), mailbox, collection, id)?.map(|item| item.record))
+    }
+
+    /// All items of a collection, those gone and orphans included; shorter ids first, then by their bytes, so that
+    /// numbers come in order. Commits meanwhile do no harm: what they change behind the iterator is not seen.
+    pub fn items(
+        &self,
+        mailbox: MailboxId,
+        collection: CollectionId,
+    ) -> impl Iterator<Item = Result<ItemRecord>> + Send + use<> {
+        let (ledger, prefix) = (self.clone(), Key::collection(Kind::Item, mailbox, collection));
+        self.entries(&prefix, None).map(move |entry| {
+            let (key, value) = entry?;
+            Ok(ledger.decode_item(&key, &prefix, &value)?.record)
+        })
+    }
+
+    /// Work that waits in a collection: at most `limit` items after the id `after`, ordered as by [`Self::items`].
+    pub fn todo(
+        &self,
+        mailbox: MailboxId,
+        collection: CollectionId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(Todo, ItemRecord)>> {
+        let prefix = Key::collection(Kind::Waiting, mailbox, collection);
+        let after = after.map(|id| Key::item(Kind::Waiting, mailbox, collection, id));
+        let mut todo = Vec::new();
+        for entry in self.entries(&prefix, after.as_ref()).take(limit) {
+            let (key, value) = entry?;
+            let id = self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.string()))?;
+            let what = match &*value {
+                COPY => Todo::Copy,
+                MARK => Todo::Mark,
+                _ => return Err(self.store().corrupt(&key, "its value is unknown")),
+            };
+            // Another thread may have settled it since the index was read.
+            if let Some(item) = load_item(self.store(), mailbox, collection, id)?
+                && item.waiting() == Some(what)
+            {
+                todo.push((what, item.record));
+            }
+        }
+        Ok(todo)
+    }
+
+    /// All items of a mailbox that failed, by collection.
+    pub fn failed(
+        &self,
+        mailbox: MailboxId,
+    ) -> impl Iterator<Item = Result<(CollectionId, ItemRecord)>> + Send + use<> {
+        self.indexed(Key::within(Kind::Failed, mailbox), mailbox)
+    }
+
+    /// All items of a mailbox that are too large, by collection.
+    pub fn oversize(
+        &self,
+        mailbox: MailboxId,
+    ) -> impl Iterator<Item = Result<(CollectionId, ItemRecord)>> + Send + use<> {
+        self.indexed(Key::within(Kind::Oversize, mailbox), mailbox)
+    }
+
+    /// Placed items with this content that vanished at the source, or whose ids became void: what to look through
+    /// before an item that seems new is copied. Only those whose fingerprint is known.
+    pub fn orphans(&self, mailbox: MailboxId, exact: &Hash) -> Result<Vec<(CollectionId, ItemRecord)>> {
+        self.indexed(Key::orphans(mailbox, exact), mailbox).collect()
+    }
+
+    /// Which source item lies at this place of the destination; the first, where several were merged into one there.
+    pub fn placed(
+        &self,
+        mailbox: MailboxId,
+        destination_collection: &str,
+        destination_id: &str,
+    ) -> Result<Option<(CollectionId, String)>> {
+        if destination_collection.len().max(destination_id.len()) > keys::LONGEST {
+            return Ok(None);
+        }
+        let prefix = Key::place(mailbox, destination_collection, destination_id);
+        let Some(entry) = self.entries(&prefix, None).next() else {
+            return Ok(None);
+        };
+        let (key, _) = entry?;
+        let (collection, id) = self.member(&key, &prefix)?;
+        Ok(Some((collection, id.to_owned())))
+    }
+
+    /// The open intents of a mailbox, oldest first.
+    pub fn intents(&self, mailbox: MailboxId) -> Result<Vec<(IntentId, Intent)>> {
+        let prefix = Key::within(Kind::Intent, mailbox);
+        self.entries(&prefix, None)
+            .map(|entry| {
+                let (key, value) = entry?;
+                let id = self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.long()))?;
+                Ok((IntentId(id), self.store().decode(&key, &value)?))
+            })
+            .collect()
+    }
+
+    /// The totals of all collections of a mailbox; takes as long as there are collections.
+    pub fn totals(&self, mailbox: MailboxId) -> Result<Totals> {
+        self.entries(&Key::within(Kind::Totals, mailbox), None)
+            .map(|entry| {
+                let (key, value) = entry?;
+                self.store().decode::<Totals>(&key, &value)
+            })
+            .sum()
+    }
+
+    /// The items of index entries that begin so.
+    fn indexed(
+        &self,
+        prefix: Key,
+        mailbox: MailboxId,
+    ) -> impl Iterator<Item = Result<(CollectionId, ItemRecord)>> + Send + use<> {
+        let ledger = self.clone();
+        self.entries(&prefix, None).filter_map(move |entry| {
+            entry
+                .and_then(|(key, _)| {
+                    let (collection, id) = ledger.member(&key, &prefix)?;
+                    let item = load_item(ledger.store(), mailbox, collection, id)?;
+                    // Another thread may have changed it since the index was read.
+                    let item = item.filter(|item| {
+                        item.index(mailbox, collection)
+                            .iter()
+                            .any(|(own, _)| own.bytes() == &*key)
+                    });
+                    Ok(item.map(|item| (collection, item.record)))
+                })
+                .transpose()
+        })
+    }
+
+    /// The collection and item that an index entry names after its prefix.
+    fn member<'k>(&self, key: &'k [u8], prefix: &Key) -> Result<(CollectionId, &'k str)> {
+        let member =
+            Parts::after(key, prefix).and_then(|mut parts| parts.number().zip(parts.string()).zip(parts.end()));
+        let ((collection, id), ()) = self.part(key, member)?;
+        Ok((CollectionId(collection), id))
+    }
+
+    pub(crate) fn part<T>(&self, key: &[u8], part: Option<T>) -> Result<T, LedgerError> {
+        part.ok_or_else(|| self.store().corrupt(key, "its key is broken"))
+    }
+
+    /// Keys that begin so, with their values; those after `after`, if given.
+    pub(crate) fn entries(&self, prefix: &Key, after: Option<&Key>) -> Entries {
+        Entries {
+            scan: self.store().scan(prefix, after),
+            ledger: self.clone(),
+        }
+    }
+}
+
+/// Keys and values in order; keeps the ledger open.
+pub(crate) struct Entries {
+    scan: Scan,
+    ledger: Ledger,
+}
+
+impl Iterator for Entries {
+    type Item = Result<(sled::IVec, sled::IVec)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.scan.next(self.ledger.store())
+    }
+}

@@ -1,0 +1,377 @@
+//! Two keys to every door: the plugin's description asks, the admin's settings grant.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use whimbrel_model::{Description, Failure, Permission};
+
+use crate::AccountSpec;
+use crate::convert::clean;
+
+/// What an account is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Reading never alters: folders are read-only, mailboxes too.
+    Source,
+    /// Reading and writing.
+    Destination,
+}
+
+/// The keys of one instance.
+#[derive(Debug)]
+pub(crate) struct Grants {
+    plugin: String,
+    mailbox: String,
+    permissions: Vec<Permission>,
+    /// Schema defaults of ports: the value that counts where the settings name none.
+    schema: Value,
+    account: Option<(AccountSpec, Use)>,
+}
+
+impl Grants {
+    /// Nothing at all, for asking a plugin what it is.
+    pub(crate) fn none(plugin: &str) -> Self {
+        let plugin = clean(plugin, 128);
+        Self {
+            plugin,
+            mailbox: String::new(),
+            permissions: Vec::new(),
+            schema: Value::Null,
+            account: None,
+        }
+    }
+
+    pub(crate) fn new(description: &Description, spec: &AccountSpec, purpose: Use) -> Self {
+        Self {
+            plugin: description.name.clone(),
+            mailbox: spec.mailbox.clone(),
+            permissions: description.permissions.clone(),
+            schema: serde_json::from_str(&description.settings_schema).unwrap_or(Value::Null),
+            account: Some((spec.clone(), purpose)),
+        }
+    }
+
+    pub(crate) fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    pub(crate) fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
+    /// Whether the account may be altered.
+    pub(crate) fn writable(&self) -> bool {
+        matches!(self.account, Some((_, Use::Destination)))
+    }
+
+    /// The account that may be logged in to.
+    ///
+    /// # Errors
+    /// `forbidden` while nothing is granted.
+    pub(crate) fn account(&self) -> Result<&AccountSpec, Failure> {
+        match &self.account {
+            Some((spec, _)) => Ok(spec),
+            None => Err(Failure::Forbidden(format!(
+                "connector `{}` reached out while it was asked to describe itself: nothing is granted then",
+                self.plugin
+            ))),
+        }
+    }
+
+    /// Whether a connection to `host` and `port` is granted. `default_port` counts where a `network` permission's
+    /// port is in neither the settings nor the schema. `clear` is for a connection without TLS.
+    ///
+    /// # Errors
+    /// `forbidden`, naming both keys.
+    pub(crate) fn network(&self, host: &str, port: u16, default_port: u16, clear: bool) -> Result<(), Failure> {
+        let spec = self.account()?;
+        let shown = clean(host, 255);
+        if clear && spec.settings.get("tls").and_then(Value::as_str) != Some("insecure") {
+            return Err(Failure::Forbidden(format!(
+                "connector `{}` wanted a connection without encryption to {shown}, and the settings of mailbox `{}` \
+                 do not say tls = \"insecure\"",
+                self.plugin, self.mailbox
+            )));
+        }
+        let mut asked = Vec::new();
+        for permission in &self.permissions {
+            match permission {
+                Permission::Network {
+                    host: host_key,
+                    port: port_key,
+                } => {
+                    let granted_host = spec.settings.get(host_key).and_then(Value::as_str);
+                    let granted_port = self.port(spec, port_key).unwrap_or(default_port);
+                    let same = granted_host.is_some_and(|granted| same_host(granted, host));
+                    if same && granted_port == port {
+                        return Ok(());
+                    }
+                    let grant = granted_host.map_or_else(
+                        || format!("`{host_key}` is not in the settings"),
+                        |host| format!("the settings say {host}:{granted_port}"),
+                    );
+                    asked.push(format!("network({host_key}, {port_key}), {grant}"));
+                }
+                Permission::Endpoint(pattern) => {
+                    let allowed = spec.endpoints.iter().any(|allow| matches_host(allow, host));
+                    if matches_host(pattern, host) && allowed && !clear {
+                        return Ok(());
+                    }
+                    let grant = if allowed {
+                        "the settings allow this host"
+                    } else {
+                        "the settings do not allow this host"
+                    };
+                    asked.push(format!("endpoint({pattern}), {grant}"));
+                }
+                Permission::Files { .. } => {}
+            }
+        }
+        let asked = if asked.is_empty() {
+            "for no connection at all".to_owned()
+        } else {
+            asked.join("; ")
+        };
+        Err(Failure::Forbidden(format!(
+            "connector `{}` wanted to connect to {shown}:{port} for mailbox `{}`. Two keys are needed: its description \
+             must ask for it (it asks: {asked}), and the settings must name the host and port, or list the host in \
+             `allow`",
+            self.plugin, self.mailbox
+        )))
+    }
+
+    fn port(&self, spec: &AccountSpec, key: &str) -> Option<u16> {
+        let value = spec
+            .settings
+            .get(key)
+            .or_else(|| self.schema.get("properties")?.get(key)?.get("default"))?;
+        value.as_u64().and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The folder that a setting grants, and whether it may be written.
+    ///
+    /// # Errors
+    /// `forbidden`, naming both keys.
+    pub(crate) fn folder(&self, setting: &str) -> Result<(PathBuf, bool), Failure> {
+        let spec = self.account()?;
+        let shown = clean(setting, 128);
+        let asked = self.permissions.iter().find_map(|permission| match permission {
+            Permission::Files { setting: asked, write } if asked == setting => Some(*write),
+            _ => None,
+        });
+        let Some(write) = asked else {
+            let known = self.permissions.iter().filter_map(|permission| match permission {
+                Permission::Files { setting, .. } => Some(format!("files({setting})")),
+                _ => None,
+            });
+            let known = known.collect::<Vec<_>>();
+            let known = if known.is_empty() {
+                "for no folder at all".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(Failure::Forbidden(format!(
+                "connector `{}` wanted the folder of setting `{shown}` for mailbox `{}`. Two keys are needed: its \
+                 description must ask for files({shown}) (it asks: {known}), and the settings must name the folder",
+                self.plugin, self.mailbox
+            )));
+        };
+        let Some(path) = spec
+            .settings
+            .get(setting)
+            .and_then(Value::as_str)
+            .filter(|path| !path.is_empty())
+        else {
+            return Err(Failure::Forbidden(format!(
+                "connector `{}` asks for files({shown}), and the settings of mailbox `{}` name no folder there: add \
+                 `{shown} = \"…\"`",
+                self.plugin, self.mailbox
+            )));
+        };
+        Ok((spec.base.join(path), write && self.writable()))
+    }
+}
+
+/// Host names are compared without case, and with or without the root's dot.
+fn same_host(a: &str, b: &str) -> bool {
+    let bare = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let (a, b) = (bare(a), bare(b));
+    !a.is_empty() && a == b
+}
+
+/// `*.example.org` is every host below the domain, not the domain itself.
+fn matches_host(pattern: &str, host: &str) -> bool {
+    let Some(domain) = pattern.strip_prefix("*.") else {
+        return same_host(pattern, host);
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let domain = domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase();
+    !domain.is_empty()
+        && host
+            .strip_suffix(&domain)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|label| !label.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use whimbrel_model::{Abilities, Kind};
+    use whimbrel_wire::Credentials;
+
+    use super::*;
+
+    fn description(permissions: Vec<Permission>) -> Description {
+        Description {
+            name: "imap".into(),
+            version: "1.0.0".into(),
+            summary: "x".into(),
+            homepage: None,
+            kinds: vec![Kind::Message],
+            abilities: Abilities::default(),
+            permissions,
+            settings_schema: r#"{"properties":{"other":{"default":1993}}}"#.into(),
+            account_schema: "{}".into(),
+        }
+    }
+
+    fn spec(settings: Value, endpoints: &[&str]) -> AccountSpec {
+        let Value::Object(settings) = settings else {
+            panic!("an object")
+        };
+        AccountSpec {
+            mailbox: "alice".into(),
+            settings,
+            credentials: Credentials::None,
+            ca: None,
+            base: "/base".into(),
+            endpoints: endpoints.iter().map(|host| (*host).to_owned()).collect(),
+            timeouts: crate::Timeouts::default(),
+        }
+    }
+
+    fn network(port: &str) -> Permission {
+        Permission::Network {
+            host: "host".into(),
+            port: port.into(),
+        }
+    }
+
+    fn grants(permissions: Vec<Permission>, settings: Value, endpoints: &[&str]) -> Grants {
+        Grants::new(&description(permissions), &spec(settings, endpoints), Use::Destination)
+    }
+
+    fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
+        match result {
+            Err(Failure::Forbidden(text)) => text,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_host_and_port_of_the_settings_and_no_other() {
+        let grants = grants(
+            vec![network("port")],
+            json!({"host": "Mail.Example.", "port": 994}),
+            &[],
+        );
+        grants.network("mail.example", 994, 993, false).unwrap();
+        for (host, port) in [
+            ("mail.example", 993),
+            ("evil.example", 994),
+            ("", 994),
+            ("mail.example.evil.example", 994),
+        ] {
+            let text = refusal(grants.network(host, port, 993, false));
+            assert!(
+                text.contains("network(host, port), the settings say Mail.Example.:994"),
+                "{text}"
+            );
+            assert!(text.contains("alice") && text.contains("`imap`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_not_set_is_the_schemas_or_the_protocols() {
+        let settings = json!({"host": "mail.example"});
+        grants(vec![network("other")], settings.clone(), &[])
+            .network("mail.example", 1993, 993, false)
+            .unwrap();
+        let plain = grants(vec![network("port")], settings, &[]);
+        plain.network("mail.example", 993, 993, false).unwrap();
+        refusal(plain.network("mail.example", 1993, 993, false));
+    }
+
+    #[test]
+    fn both_keys_are_needed() {
+        let settings = json!({"host": "mail.example", "port": 993});
+        let text = refusal(grants(Vec::new(), settings, &["mail.example"]).network("mail.example", 993, 993, false));
+        assert!(text.contains("for no connection at all"), "{text}");
+        let text = refusal(grants(vec![network("port")], json!({}), &[]).network("mail.example", 993, 993, false));
+        assert!(text.contains("`host` is not in the settings"), "{text}");
+    }
+
+    #[test]
+    fn endpoints_need_both_too() {
+        let asks = || vec![Permission::Endpoint("*.api.example".into())];
+        grants(asks(), json!({}), &["eu.api.example"])
+            .network("EU.api.example", 443, 993, false)
+            .unwrap();
+        grants(asks(), json!({}), &["*.api.example"])
+            .network("eu.api.example", 443, 993, false)
+            .unwrap();
+        refusal(grants(asks(), json!({}), &[]).network("eu.api.example", 443, 993, false));
+        refusal(grants(asks(), json!({}), &["*.api.example"]).network("api.example", 443, 993, false));
+        refusal(grants(asks(), json!({}), &["evilapi.example"]).network("evilapi.example", 443, 993, false));
+        refusal(grants(asks(), json!({"tls": "insecure"}), &["eu.api.example"]).network(
+            "eu.api.example",
+            80,
+            143,
+            true,
+        ));
+    }
+
+    #[test]
+    fn clear_text_needs_the_word() {
+        let settings = |tls: &str| json!({"host": "mail.example", "port": 143, "tls": tls});
+        let text =
+            refusal(grants(vec![network("port")], settings("starttls"), &[]).network("mail.example", 143, 143, true));
+        assert!(text.contains("tls = \"insecure\""), "{text}");
+        grants(vec![network("port")], settings("insecure"), &[])
+            .network("mail.example", 143, 143, true)
+            .unwrap();
+    }
+
+    #[test]
+    fn folders() {
+        let asks = || {
+            vec![Permission::Files {
+                setting: "root".into(),
+                write: true,
+            }]
+        };
+        let given = grants(asks(), json!({"root": "out/mail", "secret": "/etc"}), &[]);
+        assert_eq!(given.folder("root"), Ok((PathBuf::from("/base/out/mail"), true)));
+        let text = refusal(given.folder("secret"));
+        assert!(text.contains("files(secret)") && text.contains("files(root)"), "{text}");
+        for settings in [json!({}), json!({"root": ""}), json!({"root": 7})] {
+            let text = refusal(grants(asks(), settings, &[]).folder("root"));
+            assert!(text.contains("root = "), "{text}");
+        }
+        let source = Grants::new(&description(asks()), &spec(json!({"root": "/in"}), &[]), Use::Source);
+        assert_eq!(
+            source.folder("root"),
+            Ok((PathBuf::from("/in"), false)),
+            "a source is only read"
+        );
+        assert!(!source.writable());
+    }
+
+    #[test]
+    fn nothing_is_granted_for_describing() {
+        let none = Grants::none("x");
+        refusal(none.folder("root"));
+        refusal(none.network("a", 1, 993, false));
+        assert!(!none.writable());
+    }
+}

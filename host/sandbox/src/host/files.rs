@@ -1,0 +1,146 @@
+//! Granted folders.
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+use whimbrel_model::Failure;
+use whimbrel_wire::{Blob, Folder as Wire, MOST_ENTRIES};
+
+use crate::bindings::types::Timestamp;
+use crate::bindings::whimbrel::connector::files;
+use crate::convert;
+use crate::host::blobs::Body;
+use crate::host::{HostError, HostResult};
+use crate::instance::State;
+
+/// A granted folder that a plugin has open.
+#[derive(Debug)]
+pub struct Folder(Wire);
+
+impl State {
+    fn folder(&self, handle: &Resource<Folder>) -> HostResult<Wire> {
+        Ok(self.table.get(handle)?.0.clone())
+    }
+
+    /// The body that is to go into a file.
+    fn content(&self, handle: &Resource<Body>) -> HostResult<Blob> {
+        let blob = self.body(handle)?;
+        let limit = self.limits.max_body_bytes;
+        if blob.size() > limit {
+            return Err(Failure::TooLarge(Some(limit)).into());
+        }
+        Ok(blob)
+    }
+}
+
+fn entry(entry: whimbrel_wire::Entry) -> files::Entry {
+    files::Entry {
+        name: entry.name,
+        directory: entry.directory,
+        bytes: entry.bytes,
+        modified: convert::timestamp_to_guest(entry.modified),
+    }
+}
+
+impl files::Host for State {}
+
+impl files::HostFolder for State {
+    async fn open(&mut self, setting: String) -> HostResult<Resource<Folder>> {
+        let _waiting = self.clock.host();
+        let (path, write) = self.grants.folder(&setting)?;
+        if self.folders >= self.limits.max_folders {
+            let text = format!("has {} folders open already; the limit is {0}", self.limits.max_folders);
+            return Err(HostError::Trap(wasmtime::Error::msg(text)));
+        }
+        let folder = Wire::open(&path, write).await?;
+        let handle = self.keep(Folder(folder))?;
+        self.folders += 1;
+        Ok(handle)
+    }
+
+    async fn entries(
+        &mut self,
+        folder: Resource<Folder>,
+        path: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> HostResult<Vec<files::Entry>> {
+        let _waiting = self.clock.host();
+        let limit = limit.min(MOST_ENTRIES);
+        let entries = self.folder(&folder)?.entries(&path, after.as_deref(), limit).await?;
+        Ok(entries.into_iter().map(entry).collect())
+    }
+
+    async fn stat(&mut self, folder: Resource<Folder>, path: String) -> HostResult<Option<files::Entry>> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.stat(&path).await?.map(entry))
+    }
+
+    async fn read(
+        &mut self,
+        folder: Resource<Folder>,
+        path: String,
+        offset: u64,
+        length: Option<u64>,
+    ) -> HostResult<Resource<Body>> {
+        let _waiting = self.clock.host();
+        let blob = self.folder(&folder)?.read(&path, offset, length).await?;
+        Ok(self.lend(blob)?)
+    }
+
+    async fn write(
+        &mut self,
+        folder: Resource<Folder>,
+        path: String,
+        content: Resource<Body>,
+        replace: bool,
+    ) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        let content = self.content(&content)?;
+        Ok(self.folder(&folder)?.write(&path, &content, replace).await?)
+    }
+
+    async fn append(&mut self, folder: Resource<Folder>, path: String, content: Resource<Body>) -> HostResult<u64> {
+        let _waiting = self.clock.host();
+        let content = self.content(&content)?;
+        Ok(self.folder(&folder)?.append(&path, &content).await?)
+    }
+
+    async fn truncate(&mut self, folder: Resource<Folder>, path: String, bytes: u64) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.truncate(&path, bytes).await?)
+    }
+
+    async fn create(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.create(&path).await?)
+    }
+
+    async fn rename(&mut self, folder: Resource<Folder>, path: String, to: String) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.rename(&path, &to).await?)
+    }
+
+    async fn set_modified(&mut self, folder: Resource<Folder>, path: String, at: Timestamp) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self
+            .folder(&folder)?
+            .set_modified(&path, convert::timestamp(at))
+            .await?)
+    }
+
+    async fn remove(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.remove(&path).await?)
+    }
+
+    async fn sync(&mut self, folder: Resource<Folder>) -> HostResult<()> {
+        let _waiting = self.clock.host();
+        Ok(self.folder(&folder)?.sync().await?)
+    }
+
+    async fn drop(&mut self, folder: Resource<Folder>) -> Result<()> {
+        self.table.delete(folder)?;
+        self.folders = self.folders.saturating_sub(1);
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! One instance of a plugin: its memory, its handles, its keys, its clock.
+
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::{Instance, InstancePre, ResourceTable};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{I32Exit, WasiCtx};
+use whimbrel_wire::{BlobStore, Tls};
+
+use crate::PluginLimits;
+use crate::convert::clean;
+use crate::grants::Grants;
+use crate::host::blobs::Usage;
+use crate::host::{log, wasi};
+use crate::runtime::{Shared, TICK};
+
+/// What every call of the host costs a plugin beside the time that the host takes: a loop of empty calls ends too.
+const HOST_CALL: Duration = Duration::from_micros(5);
+
+/// How long a plugin may rest in a call without computing and without waiting for the host: only WASI's clocks let it.
+const REST: Duration = Duration::from_secs(60);
+
+/// Bytes that a plugin may hand to the host in one call or answer.
+const HANDED_OVER: usize = 128 << 20;
+
+/// Elements of a table.
+const TABLE_ELEMENTS: usize = 1_000_000;
+
+/// All that the host keeps for an instance.
+pub(crate) struct State {
+    pub table: ResourceTable,
+    pub wasi: WasiCtx,
+    pub grants: Arc<Grants>,
+    pub blobs: BlobStore,
+    pub limits: Arc<PluginLimits>,
+    pub clock: Clock,
+    pub usage: Arc<Usage>,
+    pub log: log::Allowance,
+    pub sessions: usize,
+    pub folders: usize,
+    pub tls: Option<Tls>,
+    memory: Memory,
+}
+
+/// A limit that was exceeded; the text continues "it …".
+#[derive(Debug, thiserror::Error)]
+enum Exceeded {
+    #[error("used more than {0:?} of computing time in one call")]
+    Cpu(Duration),
+    #[error("asked for more than {0} MiB of memory")]
+    Memory(u64),
+    #[error("asked for a table of more than {TABLE_ELEMENTS} elements")]
+    Table,
+    #[error("rested for more than {0:?} in one call")]
+    Rest(Duration),
+}
+
+/// Counts linear memory over all memories of an instance.
+struct Memory {
+    bytes: usize,
+    limit: u64,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
+        if bytes as u64 > self.limit {
+            return Err(Exceeded::Memory(self.limit >> 20).into());
+        }
+        self.bytes = bytes;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(Exceeded::Table.into());
+        }
+        Ok(true)
+    }
+}
+
+/// Measures the computing time of the current call. The plugin's time runs from the moment it is entered, or a host
+/// function returns, to the next host function, yield or return.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Arc<Mutex<Reading>>);
+
+#[derive(Debug)]
+struct Reading {
+    spent: Duration,
+    /// Since when the plugin runs; none while it waits for the host.
+    since: Option<Instant>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Reading {
+            spent: Duration::ZERO,
+            since: None,
+        })))
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self) {
+        *self.reading() = Reading {
+            spent: Duration::ZERO,
+            since: Some(Instant::now()),
+        };
+    }
+
+    /// Stops the plugin's time until the guard is dropped.
+    pub(crate) fn host(&self) -> HostTime {
+        let mut reading = self.reading();
+        reading.pause();
+        reading.spent += HOST_CALL;
+        HostTime(self.clone())
+    }
+
+    fn resume(&self) {
+        self.reading().since = Some(Instant::now());
+    }
+
+    /// How long the plugin has neither computed nor waited for the host.
+    fn resting(&self) -> Duration {
+        self.reading().since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl Reading {
+    /// A stretch of computing is interrupted every tick: what looks longer than two was the machine being busy
+    /// elsewhere, and is not the plugin's fault.
+    fn pause(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.spent += since.elapsed().min(2 * TICK);
+        }
+    }
+}
+
+/// The host's turn.
+pub(crate) struct HostTime(Clock);
+
+impl Drop for HostTime {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
+}
+
+/// A store with its component in it.
+pub(crate) struct Running {
+    pub store: Store<State>,
+    pub instance: Instance,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Running {
+    /// A fresh instance. Never shared between accounts, so that nothing of one mailbox can be seen from another: not
+    /// by a fault in the plugin, and not by intent.
+    pub(crate) async fn new(
+        shared: &Arc<Shared>,
+        pre: &InstancePre<State>,
+        grants: Arc<Grants>,
+        place: OwnedSemaphorePermit,
+    ) -> wasmtime::Result<Self> {
+        let limits = Arc::clone(&shared.limits);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.max_handles);
+        let clock = Clock::new();
+        let state = State {
+            table,
+            wasi: wasi::nothing(&grants),
+            grants,
+            blobs: shared.blobs.clone(),
+            clock: clock.clone(),
+            usage: Arc::default(),
+            log: log::Allowance::new(),
+            sessions: 0,
+            folders: 0,
+            tls: None,
+            memory: Memory {
+                bytes: 0,
+                limit: limits.memory_bytes,
+            },
+            limits,
+        };
+        let cpu = state.limits.cpu;
+        let mut store = Store::new(&shared.engine, state);
+        // What one call may hand over: lists and strings take a few times their size in the plugin's memory.
+        store.set_hostcall_fuel(HANDED_OVER);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(move |_| {
+            let mut reading = clock.reading();
+            reading.pause();
+            if reading.spent > cpu {
+                return Err(Exceeded::Cpu(cpu).into());
+            }
+            drop(reading);
+            let clock = clock.clone();
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    clock.resume();
+                }),
+            ))
+        });
+        let clock = store.data().clock.clone();
+        clock.start();
+        store.set_epoch_deadline(1);
+        let _ticking = shared.ticker.tick();
+        let instance = watch(clock, pre.instantiate_async(&mut store)).await?;
+        Ok(Self {
+            store,
+            instance,
+            _place: place,
+        })
+    }
+
+    /// Sets the clock to zero for a new call.
+    pub(crate) fn begin(&mut self) -> Clock {
+        let clock = self.store.data().clock.clone();
+        clock.start();
+        self.store.set_epoch_deadline(1);
+        clock
+    }
+}
+
+/// Runs a call, and ends it when the plugin rests for too long.
+pub(crate) async fn watch<T>(clock: Clock, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let mut call = std::pin::pin!(call);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut call => return answer,
+            () = tokio::time::sleep(REST / 4) => {
+                if clock.resting() > REST {
+                    return Err(Exceeded::Rest(REST).into());
+                }
+            }
+        }
+    }
+}
+
+/// Why a call ended in a trap, for people: "it …".
+pub(crate) fn why(error: &wasmtime::Error) -> String {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return format!("it {exceeded}");
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        return format!("it called exit({code})");
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => "it gave up (a panic, an assertion, or memory that ran out)".to_owned(),
+        Some(Trap::StackOverflow) => "it used up its stack".to_owned(),
+        Some(Trap::MemoryOutOfBounds) => "it reached outside its memory (or used up its stack)".to_owned(),
+        Some(trap) => format!("it failed: {trap}"),
+        None => format!("it {}", clean(&error.root_cause().to_string(), 500)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_the_host_is_free_and_calls_are_not() {
+        let clock = Clock::new();
+        clock.start();
+        {
+            let _host = clock.host();
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        let spent = clock.reading().spent;
+        assert!(spent >= HOST_CALL && spent < Duration::from_millis(50), "{spent:?}");
+    }
+
+    #[test]
+    fn a_stretch_counts_two_ticks_at_most() {
+        let mut reading = Reading {
+            spent: Duration::ZERO,
+            since: Instant::now().checked_sub(Duration::from_secs(9)),
+        };
+        reading.pause();
+        assert_eq!(reading.spent, 2 * TICK);
+        assert!(reading.since.is_none());
+    }
+
+    #[test]
+    fn memory_counts_over_all_memories() {
+        let mut memory = Memory { bytes: 0, limit: 100 };
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(memory.memory_growing(0, 40, None).unwrap());
+        let error = memory.memory_growing(60, 61, None).unwrap_err();
+        assert!(why(&error).starts_with("it asked for more than"), "{}", why(&error));
+    }
+}

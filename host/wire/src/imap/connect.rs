@@ -1,0 +1,228 @@
+//! From a host name to a session: connection, TLS, greeting, login, and what is learnt on the way.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use whimbrel_model::Failure;
+
+use super::auth;
+use super::errors::{Attempt, garbled};
+use super::link::{Link, Stream};
+use super::parse::{Kind, Response, Status};
+use super::session::Session;
+use super::talk::{Part, Talk};
+use super::{Security, Target};
+
+/// What the server said first.
+pub(super) struct Greeting {
+    /// The server knows who we are already (RFC 9051 section 7.1.4).
+    pub preauth: bool,
+    /// Capabilities, where the greeting holds them.
+    pub capabilities: Option<Vec<String>>,
+}
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// `Unavailable` where the server cannot be reached, does not speak IMAP or turned us away for now;
+    /// `InvalidSettings` where the certificate does not verify or the server offers no way that the settings allow;
+    /// `Unauthenticated` where the credentials were refused; `Throttled` where there are too many connections.
+    pub async fn connect(target: &Target) -> Result<Self, Failure> {
+        let host = &target.host;
+        let stream = open(target).await?;
+        let local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+        let stream = match target.security {
+            Security::Implicit => secure(target, Box::new(stream)).await?,
+            Security::StartTls | Security::Insecure => Box::new(stream),
+        };
+        Self::over(target, stream, !local)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Unavailable(text) if !text.contains(host.as_str()) => {
+                    Failure::Unavailable(format!("{host}: {text}"))
+                }
+                other => other,
+            })
+    }
+
+    /// Over an open connection, which is encrypted already where it has to be from the start.
+    pub(super) async fn over(target: &Target, stream: Box<dyn Stream>, compress: bool) -> Result<Self, Failure> {
+        let mut link = Link::new(stream, target.timeouts);
+        link.timeouts.reply = target.timeouts.connect;
+        let mut greeting = greet(&mut link).await?;
+        if target.security == Security::StartTls {
+            if greeting.preauth {
+                // An attacker's greeting would make us skip encryption (RFC 9051 section 7.1.4).
+                return Err(Failure::InvalidSettings(format!(
+                    "{} greets with PREAUTH before TLS, so the connection cannot be encrypted: use `tls = \"implicit\"`",
+                    target.host
+                )));
+            }
+            link = start_tls(target, link, greeting.capabilities.take()).await?;
+        }
+        let mut session = auth::login(target, link, greeting, compress).await?;
+        session.talk.link.timeouts = target.timeouts;
+        Ok(session)
+    }
+}
+
+async fn open(target: &Target) -> Result<TcpStream, Failure> {
+    let (host, port, patience) = (&target.host, target.port, target.timeouts.connect);
+    let unresolved = |error: &str| {
+        Failure::Unavailable(format!(
+            "the host name `{host}` cannot be resolved ({error}): check `host` in the settings"
+        ))
+    };
+    let addresses: Vec<SocketAddr> = timeout(patience, lookup_host((host.as_str(), port)))
+        .await
+        .map_err(|_| unresolved("no answer in time"))?
+        .map_err(|error| unresolved(&error.to_string()))?
+        .collect();
+    let mut last = unresolved("no address");
+    // Each address has its own time: one dead address family must not use up all of it.
+    for address in addresses.into_iter().take(8) {
+        match timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // A failure costs speed alone.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = refused(host, port, &error),
+            Err(_) => {
+                last = Failure::Unavailable(format!(
+                    "{host}:{port} does not answer within {} seconds: check `host` and `port`, and the firewall",
+                    patience.as_secs()
+                ));
+            }
+        }
+    }
+    Err(last)
+}
+
+fn refused(host: &str, port: u16, error: &io::Error) -> Failure {
+    Failure::Unavailable(match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!(
+            "{host}:{port} refuses connections: nothing listens on this port (`port` in the settings), or a firewall \
+             refuses it"
+        ),
+        _ => format!("{host}:{port} cannot be reached: {error}"),
+    })
+}
+
+async fn secure(target: &Target, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+    let handshake = target.tls.connect(&target.host, target.port, stream);
+    match timeout(target.timeouts.connect, handshake).await {
+        Ok(stream) => Ok(Box::new(stream?)),
+        Err(_) => Err(Failure::Unavailable(format!(
+            "{}:{} does not finish the TLS handshake within {} seconds: does this port speak TLS? (`tls` and `port` in \
+             the settings)",
+            target.host,
+            target.port,
+            target.timeouts.connect.as_secs()
+        ))),
+    }
+}
+
+async fn greet(link: &mut Link) -> Result<Greeting, Failure> {
+    let mut response = Response::default();
+    link.read(&mut response, None).await?;
+    let Some(Kind::Status(said)) = response.kind() else {
+        return Err(Failure::Unavailable(
+            "the server does not greet like an IMAP server: check `host`, `port` and `tls` in the settings".to_owned(),
+        ));
+    };
+    match said.status {
+        Status::Ok | Status::Preauth => Ok(Greeting {
+            preauth: said.status == Status::Preauth,
+            capabilities: said.has_code("CAPABILITY").then(|| capabilities(&said.arguments)),
+        }),
+        Status::Bye => match said.failure(Attempt::Login) {
+            failure @ Failure::Throttled { .. } => Err(failure),
+            _ => Err(Failure::Unavailable(format!(
+                "the server turned the connection away: {}",
+                said.text
+            ))),
+        },
+        Status::No | Status::Bad => Err(garbled("the greeting")),
+    }
+}
+
+/// Words of a CAPABILITY response, upper-case.
+pub(super) fn capabilities(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for word in text.split_ascii_whitespace().take(1000) {
+        let word = word.to_ascii_uppercase();
+        if !out.contains(&word) {
+            out.push(word);
+        }
+    }
+    // A server that speaks IMAP4rev2 alone need not list what is part of it (RFC 9051, appendix E).
+    if out.iter().any(|word| word == "IMAP4REV2") && !out.iter().any(|word| word == "IMAP4REV1") {
+        for part in [
+            "NAMESPACE",
+            "ENABLE",
+            "ESEARCH",
+            "UIDPLUS",
+            "UNSELECT",
+            "IDLE",
+            "SASL-IR",
+            "LIST-EXTENDED",
+            "LIST-STATUS",
+            "MOVE",
+            "LITERAL-",
+            "SPECIAL-USE",
+            "STATUS=SIZE",
+            "CHILDREN",
+        ] {
+            if !out.iter().any(|word| word == part) {
+                out.push(part.to_owned());
+            }
+        }
+    }
+    out
+}
+
+/// Asks for the capabilities.
+pub(super) async fn ask_capabilities(talk: &mut Talk) -> Result<Vec<String>, Failure> {
+    let mut found = None;
+    talk.run(
+        &[Part::Text("CAPABILITY")],
+        Attempt::Command("CAPABILITY"),
+        &mut |data| {
+            if data.is("CAPABILITY") {
+                found = Some(capabilities(&String::from_utf8_lossy(data.rest.remaining())));
+            }
+            Ok(())
+        },
+    )
+    .await?;
+    found.ok_or_else(|| garbled("no capabilities"))
+}
+
+async fn start_tls(target: &Target, link: Link, known: Option<Vec<String>>) -> Result<Link, Failure> {
+    let mut talk = Talk::new(link);
+    let offered = match known {
+        Some(known) => known,
+        None => ask_capabilities(&mut talk).await?,
+    };
+    if !offered.iter().any(|word| word == "STARTTLS") {
+        return Err(Failure::InvalidSettings(format!(
+            "{}:{} does not offer STARTTLS: use `tls = \"implicit\"` with the port for it (usually 993)",
+            target.host, target.port
+        )));
+    }
+    let said = talk.call(&[Part::Text("STARTTLS")], &mut super::talk::ignore).await?;
+    if said.status != Status::Ok {
+        return Err(Failure::Unavailable(format!(
+            "the server refused STARTTLS: {}",
+            said.text
+        )));
+    }
+    // Whatever came in clear text after the OK is dropped with the old link: it may be an attacker's.
+    let timeouts = talk.link.timeouts;
+    let stream = secure(target, talk.into_link().into_stream()).await?;
+    Ok(Link::new(stream, timeouts))
+}

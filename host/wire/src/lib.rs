@@ -1,0 +1,14 @@
+//! Native protocol clients and the bodies they carry: IMAP, TLS, files, blobs, credentials.
+
+mod blob;
+mod credentials;
+mod files;
+pub mod imap;
+mod places;
+mod tls;
+
+pub use blob::{Blob, BlobReader, BlobStore, BlobStoreConfig, BlobWriter, MAX_SEGMENTS, PIECE_BYTES};
+pub use credentials::{Credentials, Secret};
+pub use files::{Entry, Folder, MOST_ENTRIES};
+pub use imap::Timeouts;
+pub use tls::Tls;

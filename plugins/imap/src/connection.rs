@@ -1,0 +1,336 @@
+//! The session, opened when it is needed and again after it broke.
+
+use std::collections::HashMap;
+
+use whimbrel_plugin::imap::{self, Session, Status, Summary};
+use whimbrel_plugin::{Collection, Failure, Result, Role};
+
+use crate::listing::Mailbox;
+use crate::names::Names;
+use crate::ranges::{self, Range};
+use crate::roles;
+use crate::settings::Settings;
+
+/// What is known once a session is up.
+#[derive(Debug)]
+struct Live {
+    session: Session,
+    names: Names,
+    capabilities: Vec<String>,
+    open: Option<Open>,
+}
+
+/// The mailbox that is open.
+#[derive(Debug, Clone)]
+pub struct Open {
+    name: String,
+    read_only: bool,
+    /// As it was when it was opened.
+    pub status: Status,
+}
+
+/// A session of one account. A failure that leaves it unusable closes it; the next call opens another.
+#[derive(Debug)]
+pub struct Connection {
+    settings: Settings,
+    live: Option<Live>,
+}
+
+impl Connection {
+    /// Nothing is connected yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, live: None }
+    }
+
+    fn live(&mut self) -> Result<&mut Live> {
+        if self.live.is_none() {
+            let Settings { host, port, prefix, .. } = &self.settings;
+            let session = Session::connect(host, *port, self.settings.security())?;
+            let namespace = session.personal_namespace()?;
+            let prefix = prefix.as_deref().unwrap_or(&namespace.prefix);
+            let names = Names::new(prefix, namespace.delimiter.as_deref());
+            let capabilities = session.capabilities();
+            self.live = Some(Live {
+                session,
+                names,
+                capabilities,
+                open: None,
+            });
+        }
+        self.live
+            .as_mut()
+            .ok_or_else(|| Failure::internal("the session is gone"))
+    }
+
+    /// Calls the session; drops it where the failure says so.
+    pub fn call<T>(&mut self, call: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
+        let result = call(&self.live()?.session);
+        if let Err(failure) = &result
+            && !failure.leaves_session_usable()
+        {
+            self.live = None;
+        }
+        result
+    }
+
+    /// How the server writes names.
+    pub fn names(&mut self) -> Result<Names> {
+        Ok(self.live()?.names.clone())
+    }
+
+    /// Whether the server offers this extension.
+    pub fn offers(&mut self, capability: &str) -> Result<bool> {
+        Ok(self.live()?.capabilities.iter().any(|other| other == capability))
+    }
+
+    /// The value of a capability of the form `NAME=value`.
+    pub fn capability_value(&mut self, name: &str) -> Result<Option<String>> {
+        let values = self.live()?.capabilities.iter();
+        Ok(values
+            .filter_map(|other| other.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned()))
+    }
+
+    /// The status of the mailbox if it is open already, in that mode or, for reading, in any.
+    pub fn opened(&self, name: &str, read_only: bool) -> Option<&Status> {
+        let open = self.live.as_ref()?.open.as_ref()?;
+        (open.name == name && (read_only || !open.read_only)).then_some(&open.status)
+    }
+
+    /// Opens it, even where it is open: the state is fresh.
+    pub fn open_anew(&mut self, name: &str, read_only: bool) -> Result<Status> {
+        // A failed SELECT leaves no mailbox open.
+        self.live()?.open = None;
+        let status = self
+            .call(|session| session.open(name, read_only))
+            .map_err(|failure| match failure {
+                // No mailbox has a level without a name, whatever the server finds wrong with it.
+                Failure::Rejected(text) if self.has_empty_level(name) => Failure::NotFound(text),
+                other => other,
+            })?;
+        self.live()?.open = Some(Open {
+            name: name.to_owned(),
+            read_only,
+            status: status.clone(),
+        });
+        Ok(status)
+    }
+
+    fn has_empty_level(&self, name: &str) -> bool {
+        let delimiter = self.live.as_ref().and_then(|live| live.names.delimiter());
+        delimiter.is_some_and(|delimiter| name.split(delimiter).any(str::is_empty))
+    }
+
+    /// Which of these messages of the open mailbox are there, found out in few scans. Ascending.
+    pub fn there(&mut self, uids: &[u32]) -> Result<Vec<Summary>> {
+        const GAP: u32 = 16;
+        const MOST: u32 = 10_000;
+        let mut wanted = uids.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let extra = self.extra()?;
+        let mut all = Vec::with_capacity(wanted.len());
+        for (first, last) in ranges::runs(&wanted, GAP) {
+            let mut from = first;
+            loop {
+                let found = self.call(|session| session.scan(from, last, MOST, None, &extra))?;
+                let end = found.len() < MOST as usize;
+                let highest = found.last().map_or(last, |summary| summary.uid);
+                all.extend(
+                    found
+                        .into_iter()
+                        .filter(|summary| wanted.binary_search(&summary.uid).is_ok()),
+                );
+                if end || highest >= last || highest < from {
+                    break;
+                }
+                from = highest + 1;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Opens it unless it is open; the status may be that of some time ago.
+    pub fn open(&mut self, name: &str, read_only: bool) -> Result<Status> {
+        match self.opened(name, read_only) {
+            Some(status) => Ok(status.clone()),
+            None => self.open_anew(name, read_only),
+        }
+    }
+
+    /// Every mailbox that is not left out, as a collection, and what the server said of each.
+    pub fn mailboxes(&mut self, with_status: bool) -> Result<Vec<(Collection, imap::Mailbox)>> {
+        let mut mailboxes = self.call(|session| session.mailboxes(with_status))?;
+        // Some servers list a mailbox twice, and INBOX in two spellings.
+        let mut seen = std::collections::HashSet::new();
+        mailboxes.retain(|mailbox| {
+            let inbox = mailbox.name.eq_ignore_ascii_case("INBOX");
+            seen.insert(if inbox {
+                "INBOX".to_owned()
+            } else {
+                mailbox.name.clone()
+            })
+        });
+        let names = self.names()?;
+        mailboxes.retain(|mailbox| !excluded(&self.settings.exclude, &mailbox.name, mailbox.delimiter.as_deref()));
+        let with_paths: Vec<(Vec<String>, &[String])> = mailboxes
+            .iter()
+            .map(|mailbox| (path(&names, mailbox), mailbox.attributes.as_slice()))
+            .collect();
+        let roles = roles::roles(&with_paths);
+        let paths: Vec<Vec<String>> = with_paths.into_iter().map(|(path, _)| path).collect();
+        let collections = paths.into_iter().zip(roles).zip(mailboxes);
+        Ok(collections
+            .map(|((path, role), mailbox)| (collection(path, role, &mailbox), mailbox))
+            .collect())
+    }
+
+    /// The mailbox for a listing.
+    pub fn listing<'a>(&'a mut self, name: &'a str) -> Listing<'a> {
+        Listing { connection: self, name }
+    }
+
+    /// Extra items to fetch of each message.
+    fn extra(&mut self) -> Result<Vec<String>> {
+        Ok(if self.offers("X-GM-EXT-1")? {
+            vec!["X-GM-MSGID".to_owned()]
+        } else {
+            Vec::new()
+        })
+    }
+}
+
+/// A namespace may be told without a delimiter that LIST gives.
+fn path(names: &Names, mailbox: &imap::Mailbox) -> Vec<String> {
+    match (names.delimiter(), mailbox.delimiter.as_deref()) {
+        (None, Some(delimiter)) => Names::new("", Some(delimiter)).path(&mailbox.name),
+        _ => names.path(&mailbox.name),
+    }
+}
+
+fn collection(path: Vec<String>, role: Option<Role>, mailbox: &imap::Mailbox) -> Collection {
+    let status = mailbox.status.as_ref();
+    let collection = Collection::new(mailbox.name.clone(), path)
+        .role(role)
+        .selectable(roles::selectable(&mailbox.attributes))
+        .subscribed(roles::has(&mailbox.attributes, "\\Subscribed"))
+        .claims(
+            status.map(|status| status.messages),
+            status.and_then(|status| status.bytes),
+        )
+        .generation(status.map(|status| status.uid_validity.to_string()));
+    match status.and_then(|status| status.mailbox_id.as_ref()) {
+        Some(id) => collection.attribute("mailbox-id", id),
+        None => collection,
+    }
+}
+
+/// Whether the name, or one above it, is among those to leave out.
+fn excluded(exclude: &[String], name: &str, delimiter: Option<&str>) -> bool {
+    exclude.iter().any(|other| {
+        name.strip_prefix(other.as_str())
+            .is_some_and(|rest| rest.is_empty() || delimiter.is_some_and(|delimiter| rest.starts_with(delimiter)))
+    })
+}
+
+/// An open mailbox, for [`crate::listing`].
+#[derive(Debug)]
+pub struct Listing<'a> {
+    connection: &'a mut Connection,
+    name: &'a str,
+}
+
+impl Mailbox for Listing<'_> {
+    fn examine(&mut self) -> Result<Status> {
+        self.connection.open_anew(self.name, true)
+    }
+
+    fn scan(&mut self, from: u32, to: u32, limit: u32, changed_since: Option<u64>) -> Result<Vec<Summary>> {
+        let extra = self.connection.extra()?;
+        self.connection
+            .call(|session| session.scan(from, to, limit, changed_since, &extra))
+    }
+
+    fn uids(&mut self) -> Result<Vec<Range>> {
+        self.connection.call(Session::uids)
+    }
+
+    fn vanished(&mut self, since: u64) -> Result<Option<Vec<Range>>> {
+        self.connection.call(|session| session.vanished(since))
+    }
+}
+
+/// By UID, the newest listing of each mailbox overwriting the last.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    mailbox: String,
+    summaries: HashMap<u32, Summary>,
+}
+
+/// About one page of the host's, with room.
+const SCANNED: usize = 4096;
+
+impl Scanned {
+    /// Keeps these until another mailbox is scanned, or too many come.
+    pub fn keep(&mut self, mailbox: &str, summaries: impl IntoIterator<Item = Summary>) {
+        if self.mailbox != mailbox {
+            mailbox.clone_into(&mut self.mailbox);
+            self.summaries.clear();
+        }
+        for summary in summaries {
+            if self.summaries.len() >= SCANNED {
+                self.summaries.clear();
+            }
+            self.summaries.insert(summary.uid, summary);
+        }
+    }
+
+    /// What is known of a message. It is taken out: the next time it is asked for anew.
+    pub fn take(&mut self, mailbox: &str, uid: u32) -> Option<Summary> {
+        if self.mailbox == mailbox {
+            self.summaries.remove(&uid)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exclusion_is_by_whole_levels() {
+        let exclude = vec!["Public".to_owned(), "a/b".to_owned()];
+        for (name, expected) in [
+            ("Public", true),
+            ("Public/x", true),
+            ("Publicity", false),
+            ("a", false),
+            ("a/b", true),
+            ("a/b/c", true),
+        ] {
+            assert_eq!(excluded(&exclude, name, Some("/")), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_scanned_is_bounded() {
+        let summary = |uid| Summary {
+            uid,
+            modseq: None,
+            size: 0,
+            received: None,
+            flags: vec![],
+            email_id: None,
+            extra: vec![],
+        };
+        let mut scanned = Scanned::default();
+        scanned.keep("a", (1..=10_000).map(summary));
+        assert!(scanned.summaries.len() <= SCANNED);
+        assert!(scanned.take("a", 10_000).is_some() && scanned.take("a", 10_000).is_none());
+        scanned.keep("b", [summary(1)]);
+        assert!(scanned.take("a", 9_999).is_none() && scanned.take("b", 1).is_some());
+    }
+}

@@ -1,0 +1,48 @@
+//! A throw-away certificate authority, and a server certificate from it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+
+/// The files of an authority and of one server certificate for `localhost`, `127.0.0.1` and `::1`.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// The authority's certificate: what a client is to trust.
+    pub ca: PathBuf,
+    /// The server's certificate.
+    pub certificate: PathBuf,
+    /// The server's private key; readable for everybody, as servers give up root before they read it.
+    pub key: PathBuf,
+}
+
+impl Authority {
+    /// Writes `ca.pem`, `server.pem` and `server.key` into the folder.
+    pub fn create(folder: &Path) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Whimbrel testbed authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+
+        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).expect("good names");
+        params.distinguished_name.push(DnType::CommonName, "localhost");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+
+        let authority = Self {
+            ca: folder.join("ca.pem"),
+            certificate: folder.join("server.pem"),
+            key: folder.join("server.key"),
+        };
+        fs::write(&authority.ca, issuer.pem()).expect("own folder");
+        fs::write(&authority.certificate, certificate.pem()).expect("own folder");
+        fs::write(&authority.key, key.serialize_pem()).expect("own folder");
+        fs::set_permissions(&authority.key, fs::Permissions::from_mode(0o644)).expect("own file");
+        authority
+    }
+}

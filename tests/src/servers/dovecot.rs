@@ -1,0 +1,352 @@
+//! Dovecot 2.3, as root (mail then belongs to the user `mail`) or as whoever runs the tests.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{getegid, geteuid};
+use tempfile::TempDir;
+
+use super::{Process, Server, copy, free_ports, give, require, tail};
+use crate::authority::Authority;
+use crate::scratch;
+
+/// How Dovecot stores mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // Dovecot's own names.
+pub enum Format {
+    Maildir,
+    Sdbox,
+    Mdbox,
+    Mbox,
+}
+
+/// What a Dovecot is to be like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How it stores mail.
+    pub format: Format,
+    /// The separator of the personal namespace.
+    pub separator: char,
+    /// The prefix of the personal namespace, e.g. `INBOX.`.
+    pub prefix: &'static str,
+    /// All that it says it can do, instead of what it can (`imap_capability`). It still does the rest when asked.
+    pub capabilities: Option<&'static str>,
+    /// A storage quota for each user, e.g. `1M`.
+    pub quota: Option<&'static str>,
+    /// The largest message it takes, in bytes (APPENDLIMIT).
+    pub append_limit: Option<u64>,
+    /// Access control lists (`dovecot-acl` files in the mailboxes' folders).
+    pub acl: bool,
+    /// Whether a name may hold the separator and a leading `~` on disk (the listescape plugin).
+    pub escape: bool,
+    /// Whether Drafts, Sent, Trash, Junk and Archive are there from the start.
+    pub special: bool,
+    /// The name of the folder for sent mail.
+    pub sent: &'static str,
+    /// Whether its folder lies on disk even where there is room in memory: for the very large.
+    pub on_disk: bool,
+    /// Lines for the end of its configuration.
+    pub extra: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            format: Format::Maildir,
+            separator: '/',
+            prefix: "",
+            capabilities: None,
+            quota: None,
+            append_limit: None,
+            acl: false,
+            escape: true,
+            special: false,
+            sent: "Sent",
+            on_disk: false,
+            extra: "",
+        }
+    }
+}
+
+/// A running Dovecot. Any user name logs in with [`super::PASSWORD`].
+#[derive(Debug)]
+pub struct Dovecot {
+    // Before the folder: stopped first, removed afterwards.
+    _process: Process,
+    folder: TempDir,
+    authority: Authority,
+    format: Format,
+    port: u16,
+    tls_port: u16,
+}
+
+impl Server for Dovecot {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn tls_port(&self) -> Option<u16> {
+        Some(self.tls_port)
+    }
+
+    fn ca(&self) -> &Path {
+        &self.authority.ca
+    }
+}
+
+impl Dovecot {
+    /// One that keeps Maildirs, separator `/`, all extensions.
+    pub fn plain() -> Self {
+        Self::start(&Options::default())
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(options: &Options) -> Self {
+        let mut last = String::new();
+        for _ in 0..4 {
+            match Self::attempt(options) {
+                Ok(server) => return server,
+                Err(log) => last = log,
+            }
+        }
+        panic!("Dovecot does not start:\n{last}");
+    }
+
+    /// The end of its log where it does not start, perhaps because somebody was quicker to take the port.
+    fn attempt(options: &Options) -> Result<Self, String> {
+        let program = require("dovecot", "dovecot-core dovecot-imapd");
+        let folder = if options.on_disk {
+            scratch::on_disk("dovecot")
+        } else {
+            scratch::folder("dovecot")
+        };
+        let path = folder.path();
+        let authority = Authority::create(path);
+        for part in ["run", "state", "mail"] {
+            fs::create_dir(path.join(part)).expect("own folder");
+        }
+        let (uid, gid) = owner();
+        chown(path.join("mail"), Some(uid), Some(gid)).expect("own folder");
+        let [port, tls_port] = free_ports();
+        let greeting = format!("whimbrel testbed {}-{port}", std::process::id());
+        let configuration = configuration(path, options, &authority, port, tls_port, &greeting);
+        let file = path.join("dovecot.conf");
+        fs::write(&file, configuration).expect("own folder");
+        let process = Process::start(path, Command::new(&program).arg("-F").arg("-c").arg(&file));
+        if !process.ready(port, &greeting) {
+            return Err(format!("{}\n{}", tail(&path.join("log")), tail(&path.join("output"))));
+        }
+        Ok(Self {
+            _process: process,
+            authority,
+            format: options.format,
+            port,
+            tls_port,
+            folder,
+        })
+    }
+
+    /// Where the mail of a user lies.
+    pub fn home(&self, user: &str) -> PathBuf {
+        self.folder.path().join("mail").join(user)
+    }
+
+    /// The root of a user's store within [`Self::home`].
+    pub fn store(&self, user: &str) -> PathBuf {
+        self.home(user).join(match self.format {
+            Format::Maildir => "Maildir",
+            Format::Sdbox => "sdbox",
+            Format::Mdbox => "mdbox",
+            Format::Mbox => "mbox",
+        })
+    }
+
+    /// Puts a copy of a tree there as the store of a user, for Dovecot to open.
+    pub fn adopt(&self, user: &str, tree: &Path) {
+        let (uid, gid) = owner();
+        let home = self.home(user);
+        fs::create_dir_all(&home).expect("own folder");
+        copy(tree, &self.store(user));
+        give(&home, uid, gid);
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read(self.folder.path().join("log"))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// Whom the mail belongs to: Debian's user and group `mail` where the tests run as root.
+fn owner() -> (u32, u32) {
+    if geteuid().is_root() {
+        (8, 8)
+    } else {
+        (geteuid().as_raw(), getegid().as_raw())
+    }
+}
+
+fn configuration(
+    folder: &Path,
+    options: &Options,
+    authority: &Authority,
+    port: u16,
+    tls_port: u16,
+    greeting: &str,
+) -> String {
+    let (uid, gid) = owner();
+    let d = folder.display();
+    let location = match options.format {
+        Format::Maildir => "maildir:~/Maildir",
+        Format::Sdbox => "sdbox:~/sdbox",
+        Format::Mdbox => "mdbox:~/mdbox",
+        Format::Mbox => "mbox:~/mbox:INBOX=~/mbox/inbox",
+    };
+    let mut plugins = Vec::new();
+    if options.escape {
+        plugins.push("listescape");
+    }
+    if options.quota.is_some() || options.append_limit.is_some() {
+        plugins.push("quota");
+    }
+    if options.acl {
+        plugins.push("acl");
+    }
+    let plugins = plugins.join(" ");
+    let mut imap_plugins = plugins.clone();
+    if options.quota.is_some() || options.append_limit.is_some() {
+        imap_plugins.push_str(" imap_quota");
+    }
+    if options.acl {
+        imap_plugins.push_str(" imap_acl");
+    }
+    let auto = if options.special { "subscribe" } else { "no" };
+    let separator = options.separator;
+    let prefix = options.prefix;
+    let sent = options.sent;
+    let mut text = format!(
+        r#"base_dir = {d}/run
+state_dir = {d}/state
+instance_name = whimbrel-{port}
+log_path = {d}/log
+mail_temp_dir = {d}/run
+login_greeting = {greeting}
+protocols = imap
+listen = 127.0.0.1
+default_process_limit = 1024
+default_client_limit = 4096
+default_vsz_limit = 0
+auth_mechanisms = plain login
+auth_failure_delay = 0
+disable_plaintext_auth = no
+first_valid_uid = 1
+mail_location = {location}
+mail_fsync = never
+mail_plugins = {plugins}
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+ssl_min_protocol = TLSv1.2
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={d}/mail/%u allow_all_users=yes
+}}
+namespace inbox {{
+  inbox = yes
+  separator = {separator}
+  prefix = {prefix}
+  mailbox Drafts {{
+    special_use = \Drafts
+    auto = {auto}
+  }}
+  mailbox "{sent}" {{
+    special_use = \Sent
+    auto = {auto}
+  }}
+  mailbox Trash {{
+    special_use = \Trash
+    auto = {auto}
+  }}
+  mailbox Junk {{
+    special_use = \Junk
+    auto = {auto}
+  }}
+  mailbox Archive {{
+    special_use = \Archive
+    auto = {auto}
+  }}
+}}
+service imap-login {{
+  service_count = 0
+  client_limit = 1000
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+protocol imap {{
+  mail_max_userip_connections = 1000
+  mail_plugins = {imap_plugins}
+}}
+"#,
+        certificate = authority.certificate.display(),
+        key = authority.key.display(),
+        password = super::PASSWORD,
+    );
+    if let Some(capabilities) = options.capabilities {
+        let _ = writeln!(text, "imap_capability = {capabilities}");
+    }
+    text.push_str("plugin {\n");
+    if options.quota.is_some() || options.append_limit.is_some() {
+        text.push_str("  quota = count:User quota\n  quota_vsizes = yes\n");
+    }
+    if let Some(quota) = options.quota {
+        let _ = writeln!(text, "  quota_rule = *:storage={quota}");
+        let _ = writeln!(text, "  quota_grace = 0");
+    }
+    if options.acl {
+        text.push_str("  acl = vfile\n");
+    }
+    if let Some(limit) = options.append_limit {
+        let _ = writeln!(text, "  quota_max_mail_size = {limit}");
+    }
+    text.push_str("}\n");
+    if !geteuid().is_root() {
+        let name = user_name();
+        let _ = writeln!(text, "default_login_user = {name}\ndefault_internal_user = {name}");
+        let group = group_name();
+        let _ = writeln!(text, "default_internal_group = {group}");
+        text.push_str(
+            "service anvil {\n  chroot =\n}\nservice imap-login {\n  chroot =\n}\nservice stats {\n  chroot =\n}\n",
+        );
+    }
+    text.push_str(options.extra);
+    text
+}
+
+fn user_name() -> String {
+    said_by("id", "-un")
+}
+
+fn group_name() -> String {
+    said_by("id", "-gn")
+}
+
+fn said_by(program: &str, argument: &str) -> String {
+    let output = Command::new(program)
+        .arg(argument)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

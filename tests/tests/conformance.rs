@@ -1,0 +1,332 @@
+//! The conformance suite, over every connector that ships.
+#![allow(clippy::print_stdout)] // Figures, shown with --nocapture.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use whimbrel_conformance::{Add, Content, Hooks, Known, KnownItem, Mark, Remove, SourceSubject, Subject, hook, run};
+use whimbrel_model::Timestamp;
+use whimbrel_sandbox::{AccountSpec, Plugin, PluginLimits, Runtime, RuntimeConfig};
+use whimbrel_tests::account::{Account, Folder, Message};
+use whimbrel_tests::run::plugin;
+use whimbrel_tests::servers::{Dovecot, PASSWORD, Server};
+use whimbrel_tests::snapshot::Snapshot;
+use whimbrel_tests::{corpus, scratch, writers};
+use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret, Timeouts};
+
+async fn loaded(name: &str, scratch: &Path) -> Plugin {
+    let blobs = BlobStore::new(BlobStoreConfig {
+        folder: scratch.join("spill"),
+        memory: 64 << 20,
+        threshold: BlobStoreConfig::THRESHOLD,
+    });
+    let config = RuntimeConfig {
+        cache: None,
+        limits: PluginLimits::default(),
+        blobs,
+    };
+    let runtime = Runtime::new(config).unwrap();
+    runtime.load(&plugin(name)).await.unwrap()
+}
+
+fn spec(base: &Path, settings: &Value) -> AccountSpec {
+    AccountSpec {
+        mailbox: "conformance".to_owned(),
+        settings: settings.as_object().unwrap().clone(),
+        credentials: Credentials::None,
+        ca: None,
+        base: base.to_owned(),
+        endpoints: Vec::new(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// What the suite is told of an account.
+fn content(account: &Account) -> Content {
+    let item = |message: &Message| KnownItem {
+        content: Bytes::copy_from_slice(message.bytes()),
+        flags: Some(message.flags.clone()),
+        received: Some(Timestamp {
+            unix_ms: message.received * 1000,
+            offset_minutes: 0,
+        }),
+    };
+    let known = |folder: &Folder| Known {
+        path: folder.path.clone(),
+        role: None,
+        items: folder.messages.iter().map(item).collect(),
+    };
+    account.folders.iter().map(known).collect()
+}
+
+async fn passes(plugin: &Plugin, subject: &Subject) {
+    let report = run(plugin, subject).await;
+    println!("{report}");
+    assert!(report.is_clean(), "{report}");
+    assert!(report.counts().passed >= 10, "{report}");
+}
+
+/// The file of a Maildir folder that holds this.
+fn file_of(folder: &Path, content: &[u8]) -> Result<PathBuf, String> {
+    for part in ["cur", "new"] {
+        for entry in fs::read_dir(folder.join(part)).map_err(|error| error.to_string())? {
+            let path = entry.map_err(|error| error.to_string())?.path();
+            if fs::read(&path).is_ok_and(|bytes| bytes == content) {
+                return Ok(path);
+            }
+        }
+    }
+    Err("no file holds it".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maildir() {
+    let folder = scratch::folder("conformance");
+    let root = folder.path().join("from/alice");
+    let account = corpus::ordinary(201, 60);
+    writers::maildir(&root, &account);
+    let place = {
+        let root = root.clone();
+        Arc::new(move |path: &[String]| match path {
+            [inbox] if inbox == "INBOX" => root.clone(),
+            _ => root.join(format!(".{}", path.join("."))),
+        })
+    };
+    let places = [Arc::clone(&place), Arc::clone(&place), place];
+    let [adding, marking, removing] = places;
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let place = Arc::clone(&adding);
+            async move {
+                let name = format!("1600000000.M{}P1.host", add.content.len());
+                let folder = place(&add.collection.path);
+                fs::write(folder.join("tmp").join(&name), &add.content).map_err(|error| error.to_string())?;
+                fs::rename(folder.join("tmp").join(&name), folder.join("new").join(&name))
+                    .map_err(|error| error.to_string())
+            }
+        }),
+        mark: hook(move |mark: Mark| {
+            let place = Arc::clone(&marking);
+            async move {
+                let folder = place(&mark.collection.path);
+                let file = file_of(&folder, &mark.content)?;
+                let name = file.file_name().unwrap().to_string_lossy().into_owned();
+                let base = name.split(":2,").next().unwrap_or_default();
+                let mut letters: Vec<char> = mark
+                    .flags
+                    .iter()
+                    .filter_map(|flag| match flag.as_str() {
+                        "\\Draft" => Some('D'),
+                        "\\Flagged" => Some('F'),
+                        "\\Answered" => Some('R'),
+                        "\\Seen" => Some('S'),
+                        _ => None,
+                    })
+                    .collect();
+                letters.sort_unstable();
+                let letters: String = letters.into_iter().collect();
+                fs::rename(&file, folder.join("cur").join(format!("{base}:2,{letters}")))
+                    .map_err(|error| error.to_string())
+            }
+        }),
+        remove: hook(move |remove: Remove| {
+            let place = Arc::clone(&removing);
+            async move {
+                let file = file_of(&place(&remove.collection.path), &remove.content)?;
+                fs::remove_file(file).map_err(|error| error.to_string())
+            }
+        }),
+        digest: hook(move |()| {
+            let root = root.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from", "user": "alice" })),
+            content: content(&account),
+            hooks,
+        }),
+        destination: Some(spec(folder.path(), &json!({ "root": "to", "user": "alice" }))),
+        excused: Vec::new(),
+    };
+    passes(&loaded("maildir", folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mbox() {
+    let folder = scratch::folder("conformance");
+    let root = folder.path().join("from");
+    fs::create_dir(&root).unwrap();
+    let messages = corpus::bulk(202, 40);
+    writers::mbox(&root.join("INBOX"), &messages);
+    let mut account = Account {
+        folders: vec![Folder::new(&["INBOX"]).with(messages)],
+    };
+    for message in &mut account.folders[0].messages {
+        // As they lie in the spool: line feeds only.
+        let text = String::from_utf8_lossy(message.bytes()).replace("\r\n", "\n");
+        message.body = whimbrel_tests::imap::Body::of(text.as_bytes());
+    }
+    let digested = root.clone();
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let spool = root.join("INBOX");
+            async move {
+                let mut bytes = fs::read(&spool).map_err(|error| error.to_string())?;
+                bytes.extend_from_slice(b"From MAILER-DAEMON Mon Jan  5 12:00:00 2015\n");
+                bytes.extend_from_slice(&add.content);
+                bytes.extend_from_slice(b"\n");
+                fs::write(&spool, bytes).map_err(|error| error.to_string())
+            }
+        }),
+        digest: hook(move |()| {
+            let root = digested.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+        ..Hooks::default()
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from" })),
+            content: content(&account),
+            hooks,
+        }),
+        destination: Some(spec(folder.path(), &json!({ "root": "to" }))),
+        excused: Vec::new(),
+    };
+    passes(&loaded("mbox", folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory() {
+    let folder = scratch::folder("conformance");
+    let settings = json!({ "messages": 40, "mailboxes": 3 });
+    let plugin = loaded("memory", folder.path()).await;
+    // Made up by the connector: what it holds is learnt from itself, and the suite checks that it stays so.
+    let account = spec(folder.path(), &settings);
+    let mut source = plugin.source(&account).await.unwrap();
+    let mut content = Vec::new();
+    for collection in source.collections().await.unwrap() {
+        let page = source.changes(&collection.id, None, 1000).await.unwrap();
+        let ids: Vec<String> = page
+            .changes
+            .iter()
+            .map(|change| match change {
+                whimbrel_model::Change::Upserted(meta) => meta.id.clone(),
+                other => panic!("{other:?} in a first listing"),
+            })
+            .collect();
+        let mut items = Vec::new();
+        for item in source.fetch(&collection.id, &ids).await.unwrap() {
+            let item = item.unwrap();
+            let content = item.content.to_bytes(1 << 24).await.unwrap();
+            items.push(KnownItem {
+                content,
+                flags: Some(item.meta.flags),
+                received: item.meta.received,
+            });
+        }
+        content.push(Known {
+            path: collection.path,
+            role: collection.role,
+            items,
+        });
+    }
+    drop(source);
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: account,
+            content,
+            hooks: Hooks::default(),
+        }),
+        // As a destination it forgets with its account, on purpose.
+        destination: None,
+        excused: Vec::new(),
+    };
+    passes(&plugin, &subject).await;
+}
+
+/// Does something with a mailbox through the independent client, on a thread where it may block and panic.
+async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imap_with_dovecot() {
+    let folder = scratch::folder("conformance");
+    let server = Arc::new(Dovecot::plain());
+    let filling = Arc::clone(&server);
+    let account = behind(move || {
+        // INBOX, which IDLE watches, is the largest.
+        writers::imap(&mut filling.imap("alice"), '/', &corpus::ordinary(203, 63));
+        Account::read(&mut filling.imap("alice"))
+    })
+    .await
+    .unwrap();
+    let servers: [Arc<Dovecot>; 4] = std::array::from_fn(|_| Arc::clone(&server));
+    let [adding, marking, removing, digesting] = servers;
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let server = Arc::clone(&adding);
+            behind(move || {
+                let reply =
+                    server
+                        .imap("alice")
+                        .append(&add.collection.path.join("/"), &[], corpus::NOON, &add.content);
+                assert!(reply.ok(), "{reply:?}");
+            })
+        }),
+        mark: hook(move |mark: Mark| {
+            let server = Arc::clone(&marking);
+            behind(move || {
+                let mut imap = server.imap("alice");
+                imap.select(&mark.collection.path.join("/"));
+                imap.store(&mark.id, &format!("FLAGS ({})", mark.flags.join(" ")));
+            })
+        }),
+        remove: hook(move |remove: Remove| {
+            let server = Arc::clone(&removing);
+            behind(move || {
+                let mut imap = server.imap("alice");
+                imap.select(&remove.collection.path.join("/"));
+                imap.remove(&remove.id);
+            })
+        }),
+        digest: hook(move |()| {
+            let server = Arc::clone(&digesting);
+            behind(move || {
+                let own = ["dovecot.index", "dovecot-uidlist", "dovecot.list.index"];
+                let files = Snapshot::take(&server.store("alice"), &own);
+                let recent = server.imap("alice").status("INBOX", "RECENT");
+                format!("{recent} {files:?}")
+            })
+        }),
+    };
+    let login = |user: &str| {
+        let settings = json!({ "host": "127.0.0.1", "port": server.port(), "tls": "insecure", "user": user });
+        AccountSpec {
+            credentials: Credentials::Password {
+                user: user.to_owned(),
+                password: Secret::new(PASSWORD.to_owned()),
+            },
+            ..spec(folder.path(), &settings)
+        }
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: login("alice"),
+            content: content(&account),
+            hooks,
+        }),
+        destination: Some(login("bob")),
+        excused: Vec::new(),
+    };
+    passes(&loaded("imap", folder.path()).await, &subject).await;
+}

@@ -1,0 +1,192 @@
+//! Killed at any moment, run again: not one message lost, not one doubled.
+#![allow(clippy::print_stdout)] // Figures, shown with --nocapture.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
+
+use std::time::Duration;
+
+use whimbrel_tests::account::Account;
+use whimbrel_tests::compare::{Allow, assert_same};
+use whimbrel_tests::corpus;
+use whimbrel_tests::proxy::{Plan, Proxy};
+use whimbrel_tests::run::{Job, account, imap_side, imap_side_at, local_side, mailbox};
+use whimbrel_tests::scratch::{self, Random};
+use whimbrel_tests::servers::{Dovecot, Format, Options, Server};
+use whimbrel_tests::{readers, writers};
+
+/// Kills so many runs of one migration, at moments spread over all of it, and lets the last one finish.
+///
+/// The moments come from what passes the proxy before the destination: a few in the first instants of a run, when it
+/// settles what the last one left, the others after a random share of the bytes that are to move, plus a random
+/// moment of a few milliseconds.
+fn kill_and_resume(job: &Job, proxy: &Proxy, bytes: u64, rounds: u64, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut killed = 0;
+    for round in 0..rounds {
+        let share = if random.chance(20) {
+            0
+        } else {
+            random.below(2 * bytes / (rounds + rounds / 4))
+        };
+        let start = proxy.bytes();
+        let mut running = job.start(&["migrate"]);
+        let mut ended = false;
+        while !ended && proxy.bytes() - start < share {
+            ended = !running.run_for(Duration::from_millis(1));
+        }
+        let moment = if share == 0 { random.below(250) } else { random.below(8) };
+        if !ended && running.run_for(Duration::from_millis(moment)) {
+            running.kill();
+            killed += 1;
+        } else {
+            let outcome = running.wait(Duration::from_secs(60));
+            outcome.expect(0);
+            println!("round {round}: already finished");
+        }
+    }
+    assert!(
+        killed * 10 >= rounds * 8,
+        "only {killed} of {rounds} runs were killed in time: the account is too small"
+    );
+    let outcome = job.migrate();
+    outcome.adds_up();
+    let again = job.migrate();
+    assert_eq!(again.worked("copied"), 0, "{again}");
+}
+
+fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
+    let from = Dovecot::plain();
+    let mut corpus = corpus::ordinary(seed, messages);
+    corpus
+        .folders
+        .push(whimbrel_tests::account::Folder::new(&["Twins"]).with(corpus::equal_twins()));
+    writers::imap(&mut from.imap("alice"), '/', &corpus);
+    let account = Account::read(&mut from.imap("alice"));
+    (from, account)
+}
+
+fn at(from: &Dovecot, proxy: &Proxy) -> Job {
+    Job::new(&[
+        imap_side("source", from),
+        imap_side_at("destination", proxy.port(), None),
+        mailbox("alice", &account("alice"), &account("alice")),
+    ])
+}
+
+#[test]
+fn killed_25_times_on_the_way_to_a_server_with_uidplus() {
+    let (from, expected) = filled(51, 500);
+    let to = Dovecot::start(&Options {
+        format: Format::Mdbox,
+        ..Options::default()
+    });
+    let proxy = Proxy::start(to.port(), Plan::default());
+    kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 25, 1);
+    assert_same(&expected, &Account::read(&mut to.imap("alice")), &Allow::default());
+    assert_same(&expected, &Account::read(&mut from.imap("alice")), &Allow::default());
+}
+
+#[test]
+fn killed_25_times_on_the_way_to_a_server_without_uidplus() {
+    let (from, expected) = filled(52, 500);
+    let to = Dovecot::plain();
+    let proxy = Proxy::without_uidplus(to.port());
+    kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 25, 2);
+    assert_same(&expected, &Account::read(&mut to.imap("alice")), &Allow::default());
+}
+
+#[test]
+fn killed_10_times_on_the_way_to_a_server_that_knows_imap4rev1_only() {
+    let (from, expected) = filled(53, 150);
+    let to = Dovecot::start(&Options {
+        capabilities: Some("IMAP4rev1"),
+        ..Options::default()
+    });
+    let proxy = Proxy::without_uidplus(to.port());
+    kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 10, 3);
+    let allow = Allow {
+        special: true,
+        ..Allow::default()
+    };
+    assert_same(&expected, &Account::read(&mut to.imap("alice")), &allow);
+}
+
+#[test]
+fn killed_15_times_on_the_way_to_a_maildir() {
+    let (from, expected) = filled(54, 400);
+    // The proxy stands before the source: what is written to the folder has to come from there.
+    let proxy = Proxy::start(from.port(), Plan::default());
+    let tree = scratch::folder("maildir");
+    let job = Job::new(&[
+        imap_side_at("source", proxy.port(), None),
+        local_side(
+            "destination",
+            "maildir",
+            &format!("root = \"{}\"", tree.path().display()),
+        ),
+        mailbox("alice", &account("alice"), "{ user = \"alice\" }"),
+    ]);
+    kill_and_resume(&job, &proxy, expected.bytes(), 15, 4);
+    let there = readers::maildir(&tree.path().join("alice"));
+    assert_same(
+        &expected,
+        &there,
+        &Allow {
+            special: true,
+            ..Allow::default()
+        },
+    );
+}
+
+#[test]
+fn interrupted_it_stops_soon_says_so_and_goes_on() {
+    let (from, expected) = filled(55, 300);
+    let to = Dovecot::plain();
+    let proxy = Proxy::start(
+        to.port(),
+        Plan {
+            delay: Duration::from_millis(20),
+            ..Plan::default()
+        },
+    );
+    let job = at(&from, &proxy);
+    let mut running = job.start(&["migrate"]);
+    while proxy.bytes() < expected.bytes() / 4 {
+        assert!(
+            running.run_for(Duration::from_millis(2)),
+            "it finished before it could be interrupted"
+        );
+    }
+    running.interrupt();
+    let outcome = running.wait(Duration::from_secs(20));
+    outcome.expect(130);
+    assert!(outcome.total("moved") > 0 && outcome.total("pending") > 0, "{outcome}");
+    let status = job.run(&["status"]);
+    assert_eq!(status.total("moved"), outcome.total("moved"), "{status}");
+    let rest = job.migrate();
+    assert!(rest.worked("copied") < expected.count() as u64, "{rest}");
+    assert_same(&expected, &Account::read(&mut to.imap("alice")), &Allow::default());
+}
+
+#[test]
+fn a_second_process_on_the_same_state_is_turned_away() {
+    let (from, _) = filled(56, 60);
+    let to = Dovecot::plain();
+    let proxy = Proxy::start(
+        to.port(),
+        Plan {
+            delay: Duration::from_millis(150),
+            ..Plan::default()
+        },
+    );
+    let job = at(&from, &proxy);
+    let mut first = job.start(&["migrate"]);
+    while proxy.connections() == 0 {
+        assert!(first.run_for(Duration::from_millis(5)), "the first run ended at once");
+    }
+    let second = job.run(&["migrate"]);
+    assert!(matches!(second.code, Some(1 | 2)), "{second}");
+    second.says(&["state"]);
+    assert!(second.json()["error"].is_object(), "{second}");
+    first.wait(Duration::from_secs(120)).expect(0);
+    job.migrate();
+}
