@@ -47,6 +47,8 @@ pub type Faults = Box<dyn Fn(u64, &mut Random) -> Fault + Send>;
 pub struct Plan {
     /// How long each byte takes in each direction.
     pub delay: Duration,
+    /// Bytes a second that pass at most, over all connections and both directions; none: as fast as they come.
+    pub rate: Option<u64>,
     /// What the server says is replaced by something of the same length, e.g. `APPENDUID` by `XAPPENDUD`.
     pub replace: Vec<(&'static [u8], &'static [u8])>,
     /// The fault of a connection, by its number (from 0) and the seeded numbers.
@@ -59,9 +61,24 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             delay: Duration::ZERO,
+            rate: None,
             replace: Vec::new(),
             fault: Box::new(|_, _| Fault::None),
             seed: 0,
+        }
+    }
+}
+
+impl Plan {
+    /// A line that hides that the server has UIDPLUS: the codes APPENDUID and COPYUID become unknown ones.
+    pub fn without_uidplus() -> Self {
+        Self {
+            replace: vec![
+                (b"[APPENDUID ", b"[X-APPENDU "),
+                (b"[COPYUID ", b"[X-COPYU "),
+                (b" UIDPLUS ", b" XX-PLUS "),
+            ],
+            ..Self::default()
         }
     }
 }
@@ -70,6 +87,7 @@ impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan")
             .field("delay", &self.delay)
+            .field("rate", &self.rate)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
@@ -89,6 +107,19 @@ struct State {
     connections: AtomicU64,
     faults: AtomicU64,
     bytes: AtomicU64,
+    /// When the line is free again, where it has a rate.
+    free: Mutex<Option<Instant>>,
+}
+
+impl State {
+    /// When so many bytes have passed at this rate.
+    fn passed_at(&self, bytes: u64, rate: u64) -> Instant {
+        let mut free = self.free.lock().expect("no panic holds it");
+        let from = free.unwrap_or_else(Instant::now).max(Instant::now());
+        let end = from + Duration::from_micros(bytes.saturating_mul(1_000_000) / rate.max(1));
+        *free = Some(end);
+        end
+    }
 }
 
 impl Proxy {
@@ -116,6 +147,7 @@ impl Proxy {
                 let line = Line {
                     fault,
                     delay: plan.delay,
+                    rate: plan.rate,
                     replace: plan.replace.clone(),
                     passed: AtomicU64::new(0),
                     state: Arc::clone(&shared),
@@ -128,22 +160,6 @@ impl Proxy {
             state,
             runtime: Some(runtime),
         }
-    }
-
-    /// A line that hides that the server has UIDPLUS: the codes APPENDUID and COPYUID become unknown ones.
-    pub fn without_uidplus(target: u16) -> Self {
-        let replace: Vec<(&[u8], &[u8])> = vec![
-            (b"[APPENDUID ", b"[X-APPENDU "),
-            (b"[COPYUID ", b"[X-COPYU "),
-            (b" UIDPLUS ", b" XX-PLUS "),
-        ];
-        Self::start(
-            target,
-            Plan {
-                replace,
-                ..Plan::default()
-            },
-        )
     }
 
     /// Where it listens.
@@ -183,6 +199,7 @@ impl Drop for Proxy {
 struct Line {
     fault: Fault,
     delay: Duration,
+    rate: Option<u64>,
     replace: Vec<(&'static [u8], &'static [u8])>,
     passed: AtomicU64,
     state: Arc<State>,
@@ -242,6 +259,9 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Arc<Line>, 
                 .send((Instant::now() + line.delay, std::mem::take(&mut held)))
                 .await;
             break false;
+        }
+        if let Some(rate) = line.rate {
+            sleep_until(line.state.passed_at(count as u64, rate)).await;
         }
         line.state.bytes.fetch_add(count as u64, Ordering::Relaxed);
         let mut bytes = buffer[..count].to_vec();
@@ -393,6 +413,20 @@ mod tests {
         let start = std::time::Instant::now();
         assert_eq!(through(&proxy, b"x"), b"x");
         assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_rate_holds_for_both_directions_together() {
+        let proxy = Proxy::start(
+            echo(),
+            Plan {
+                rate: Some(100_000),
+                ..Plan::default()
+            },
+        );
+        let start = std::time::Instant::now();
+        assert_eq!(through(&proxy, &[b'a'; 10_000]).len(), 10_000);
+        assert!(start.elapsed() >= Duration::from_millis(180), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use whimbrel_tests::{readers, writers};
 ///
 /// The moments come from what passes the proxy before the destination: a few in the first instants of a run, when it
 /// settles what the last one left, the others after a random share of the bytes that are to move, plus a random
-/// moment of a few milliseconds.
+/// moment of a few milliseconds. The line is slow enough ([`slow`]) that a busy machine does not miss them.
 fn kill_and_resume(job: &Job, proxy: &Proxy, bytes: u64, rounds: u64, seed: u64) {
     let mut random = Random::new(seed);
     let mut killed = 0;
@@ -53,6 +53,14 @@ fn kill_and_resume(job: &Job, proxy: &Proxy, bytes: u64, rounds: u64, seed: u64)
     assert_eq!(again.worked("copied"), 0, "{again}");
 }
 
+/// A line on which all of the account takes four seconds.
+fn slow(account: &Account, plan: Plan) -> Plan {
+    Plan {
+        rate: Some(account.bytes() / 4),
+        ..plan
+    }
+}
+
 fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
     let from = Dovecot::plain();
     let mut corpus = corpus::ordinary(seed, messages);
@@ -79,7 +87,7 @@ fn killed_25_times_on_the_way_to_a_server_with_uidplus() {
         format: Format::Mdbox,
         ..Options::default()
     });
-    let proxy = Proxy::start(to.port(), Plan::default());
+    let proxy = Proxy::start(to.port(), slow(&expected, Plan::default()));
     kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 25, 1);
     assert_same(&expected, &Account::read(&mut to.imap("alice")), &Allow::default());
     assert_same(&expected, &Account::read(&mut from.imap("alice")), &Allow::default());
@@ -89,7 +97,7 @@ fn killed_25_times_on_the_way_to_a_server_with_uidplus() {
 fn killed_25_times_on_the_way_to_a_server_without_uidplus() {
     let (from, expected) = filled(52, 500);
     let to = Dovecot::plain();
-    let proxy = Proxy::without_uidplus(to.port());
+    let proxy = Proxy::start(to.port(), slow(&expected, Plan::without_uidplus()));
     kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 25, 2);
     assert_same(&expected, &Account::read(&mut to.imap("alice")), &Allow::default());
 }
@@ -101,7 +109,7 @@ fn killed_10_times_on_the_way_to_a_server_that_knows_imap4rev1_only() {
         capabilities: Some("IMAP4rev1"),
         ..Options::default()
     });
-    let proxy = Proxy::without_uidplus(to.port());
+    let proxy = Proxy::start(to.port(), slow(&expected, Plan::without_uidplus()));
     kill_and_resume(&at(&from, &proxy), &proxy, expected.bytes(), 10, 3);
     let allow = Allow {
         special: true,
@@ -114,7 +122,7 @@ fn killed_10_times_on_the_way_to_a_server_that_knows_imap4rev1_only() {
 fn killed_15_times_on_the_way_to_a_maildir() {
     let (from, expected) = filled(54, 400);
     // The proxy stands before the source: what is written to the folder has to come from there.
-    let proxy = Proxy::start(from.port(), Plan::default());
+    let proxy = Proxy::start(from.port(), slow(&expected, Plan::default()));
     let tree = scratch::folder("maildir");
     let job = Job::new(&[
         imap_side_at("source", proxy.port(), None),

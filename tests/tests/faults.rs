@@ -114,7 +114,7 @@ fn cuts_on_the_way_to_a_server_without_uidplus() {
         ..Options::default()
     });
     let source = Proxy::start(from.port(), Plan::default());
-    let hidden = Proxy::without_uidplus(to.port());
+    let hidden = Proxy::start(to.port(), Plan::without_uidplus());
     let destination = Proxy::start(
         hidden.port(),
         Plan {

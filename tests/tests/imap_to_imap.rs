@@ -6,7 +6,7 @@ use whimbrel_tests::account::{Account, Folder};
 use whimbrel_tests::compare::{Allow, assert_same};
 use whimbrel_tests::corpus::{self, NOON};
 use whimbrel_tests::imap::Imap;
-use whimbrel_tests::proxy::Proxy;
+use whimbrel_tests::proxy::{Plan, Proxy};
 use whimbrel_tests::run::{Job, account, imap_side, imap_side_at, mailbox, server_to_server};
 use whimbrel_tests::servers::{Courier, Cyrus, Dovecot, Format, Options, Server};
 use whimbrel_tests::snapshot::Snapshot;
@@ -168,7 +168,7 @@ fn plain_imap4rev1_on_both_sides_is_enough() {
     let (from, to) = (Dovecot::start(&bare("Sent Items")), Dovecot::start(&bare("Sent")));
     writers::imap(&mut from.imap("alice"), '/', &corpus::hard(14, '/'));
     let before = read(&from);
-    let proxy = Proxy::without_uidplus(to.port());
+    let proxy = Proxy::start(to.port(), Plan::without_uidplus());
     let job = Job::new(&[
         imap_side("source", &from),
         imap_side_at("destination", proxy.port(), None),
@@ -232,7 +232,7 @@ fn what_changed_arrives_without_condstore_and_uidplus_too() {
         ..Options::default()
     });
     let to = Dovecot::plain();
-    let proxy = Proxy::without_uidplus(to.port());
+    let proxy = Proxy::start(to.port(), Plan::without_uidplus());
     let mut imap = from.imap("alice");
     writers::imap(&mut imap, '/', &corpus::ordinary(18, 80));
     let job = Job::new(&[

@@ -143,7 +143,7 @@ fn couriers_run_side_by_side() {
 #[test]
 fn a_proxy_hides_uidplus_and_passes_the_rest() {
     let server = Dovecot::plain();
-    let proxy = Proxy::without_uidplus(server.port());
+    let proxy = Proxy::start(server.port(), Plan::without_uidplus());
     let mut imap = Imap::connect(proxy.port());
     imap.login("alice", PASSWORD);
     assert!(!imap.can("UIDPLUS"));

@@ -2,7 +2,7 @@
 
 use whimbrel_model::Failure;
 
-use super::parse::Status;
+use super::parse::{Cursor, Status};
 
 /// The tagged end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +252,11 @@ pub(super) fn garbled(what: &str) -> Failure {
     Failure::Unavailable(format!(
         "the server's answer cannot be understood ({what}): the connection was given up"
     ))
+}
+
+/// An answer of this kind that cannot be read, with its beginning. For answers without message content only.
+pub(super) fn unreadable(what: &str, answer: &Cursor<'_>) -> Failure {
+    garbled(&format!("{what}: `{}`", tidy(answer.whole())))
 }
 
 #[cfg(test)]

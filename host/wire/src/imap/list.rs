@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use whimbrel_model::Failure;
 
-use super::errors::{Attempt, garbled};
+use super::errors::{Attempt, unreadable};
 use super::link::{LISTING_BYTES, RESPONSE_BYTES};
 use super::names::{quotable, quote};
 use super::parse::{Data, Value};
@@ -218,7 +218,7 @@ impl Lines {
     /// Takes a LIST or STATUS response.
     fn take(&mut self, data: &mut Data<'_>) -> Result<(), Failure> {
         if data.is("LIST") {
-            let line = Line::read(data).ok_or_else(|| garbled("LIST"))?;
+            let line = Line::read(data).ok_or_else(|| unreadable("LIST", &data.rest))?;
             if line.raw.is_empty() || line.raw.contains(&0) {
                 return Ok(());
             }
@@ -237,9 +237,9 @@ impl Lines {
             self.places.insert(key(&line.raw), self.lines.len());
             self.lines.push(line);
         } else if data.is("STATUS") {
-            let name = data.rest.astring().ok_or_else(|| garbled("STATUS"))?;
+            let read = data.rest.astring().zip(select::read(&mut data.rest));
+            let (name, status) = read.ok_or_else(|| unreadable("STATUS", &data.rest))?;
             let name = key(&name);
-            let status = select::read(&mut data.rest).ok_or_else(|| garbled("STATUS"))?;
             if self.statuses.len() < MAILBOXES {
                 self.statuses.insert(name, status);
             }

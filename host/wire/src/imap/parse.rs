@@ -240,6 +240,11 @@ impl<'a> Cursor<'a> {
         matches!(self.peek(), None | Some(b'\r' | b'\n'))
     }
 
+    /// All of it, from the beginning.
+    pub fn whole(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// What is left, the line end included.
     pub fn remaining(&self) -> &'a [u8] {
         &self.bytes[self.at..]
