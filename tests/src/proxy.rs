@@ -1,5 +1,6 @@
 //! A TCP proxy that makes trouble on purpose: seeded, so that a run can be had again.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,12 +8,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::scratch::Random;
+
+/// What a slow line holds, in bytes.
+const SLOW_BUFFER: u32 = 64 << 10;
 
 /// What happens to one connection. Bytes are counted over both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +134,7 @@ impl Proxy {
             .enable_all()
             .build()
             .expect("threads");
-        let listener = runtime
-            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .expect("a free port");
+        let listener = runtime.block_on(async { listen(plan.rate) }).expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
@@ -194,6 +196,16 @@ impl Drop for Proxy {
             runtime.shutdown_background();
         }
     }
+}
+
+/// On a free port of loopback. A slow line holds little itself: what waits for it stays with who sends it.
+fn listen(rate: Option<u64>) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    if rate.is_some() {
+        socket.set_recv_buffer_size(SLOW_BUFFER)?;
+    }
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(1024)
 }
 
 struct Line {

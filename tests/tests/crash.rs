@@ -53,6 +53,9 @@ fn kill_and_resume(job: &Job, proxy: &Proxy, bytes: u64, rounds: u64, seed: u64)
     assert_eq!(again.worked("copied"), 0, "{again}");
 }
 
+/// What is on its way when a run is killed arrives well within this time.
+const QUIET: &str = "[limits]\nquiet = \"1s\"\n";
+
 /// A line on which all of the account takes four seconds.
 fn slow(account: &Account, plan: Plan) -> Plan {
     Plan {
@@ -74,6 +77,7 @@ fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
 
 fn at(from: &Dovecot, proxy: &Proxy) -> Job {
     Job::new(&[
+        QUIET.to_owned(),
         imap_side("source", from),
         imap_side_at("destination", proxy.port(), None),
         mailbox("alice", &account("alice"), &account("alice")),
@@ -125,6 +129,7 @@ fn killed_15_times_on_the_way_to_a_maildir() {
     let proxy = Proxy::start(from.port(), slow(&expected, Plan::default()));
     let tree = scratch::folder("maildir");
     let job = Job::new(&[
+        QUIET.to_owned(),
         imap_side_at("source", proxy.port(), None),
         local_side(
             "destination",

@@ -83,6 +83,8 @@ fn until_finished(job: &Job, proxies: &[&Proxy]) {
 fn through(from: &Dovecot, to: &Dovecot, source: &Proxy, destination: &Proxy, tls: bool) -> Job {
     let ca = |server: &Dovecot| tls.then(|| server.ca().to_owned());
     Job::new(&[
+        // What is on its way when these lines break is lost or arrives at once.
+        "[limits]\nquiet = \"300ms\"\n".to_owned(),
         imap_side_at("source", source.port(), ca(from).as_deref()),
         imap_side_at("destination", destination.port(), ca(to).as_deref()),
         mailbox("alice", &account("alice"), &account("alice")),

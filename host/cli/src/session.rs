@@ -129,6 +129,7 @@ impl Session {
             max_item_bytes: limits.max_item,
             retries: limits.retries,
             first_pause: FIRST_PAUSE,
+            quiet: limits.quiet,
             folders: self.settings.folders.clone(),
             quarantine: Some(self.settings.state.join("quarantine")),
             blobs: self.blobs.clone(),

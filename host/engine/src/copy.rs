@@ -19,7 +19,7 @@ use crate::{
     marks::mark,
     prepare::{Fetched, Place, Ready, prepare, refused, size_limit},
     report::Problem,
-    settle::settle,
+    settle::{settle, settle_late},
     targets::make_again,
 };
 
@@ -323,6 +323,7 @@ impl Putter<'_> {
                 // An unknown part was stored: find out before anything else.
                 self.watermark = None;
                 self.cause = Some(failure.clone());
+                let answered = !failure.retry_may_help() && !matches!(failure, Failure::Internal(_));
                 let failure = match self.lane.recover(self.context, failure).await {
                     Ok(()) => None,
                     Err(Halt::Failed { failure, .. }) => Some(failure),
@@ -343,16 +344,25 @@ impl Putter<'_> {
                         });
                     }
                     Some(failure) => {
-                        settle(self.context, self.lane, open, &intent).await?;
+                        self.settle_broken(answered, open, &intent).await?;
                         return Err(Halt::Failed {
                             side: "destination",
                             failure: failure.clone(),
                         });
                     }
                 }
-                settle(self.context, self.lane, open, &intent).await?;
+                self.settle_broken(answered, open, &intent).await?;
                 self.still_waiting(ready)
             }
+        }
+    }
+
+    /// Settles after a put failed as a whole; patiently where the destination did not answer.
+    async fn settle_broken(&mut self, answered: bool, open: IntentId, intent: &Intent) -> Result<(), Halt> {
+        if answered {
+            settle(self.context, self.lane, open, intent).await
+        } else {
+            settle_late(self.context, self.lane, open, intent).await
         }
     }
 

@@ -19,6 +19,9 @@ pub struct Options {
     pub retries: u32,
     /// The pause before the first such try; each further one is twice as long, up to 30 s.
     pub first_pause: Duration,
+    /// How long a destination must show nothing new before what a broken connection or a killed run left open is put
+    /// again: until then, some of it may still be on its way.
+    pub quiet: Duration,
     /// Which folders, and where to.
     pub folders: FolderOptions,
     /// Where the bytes of refused items are kept; none: nowhere.

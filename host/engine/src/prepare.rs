@@ -16,7 +16,7 @@ use crate::{
     lane::DestinationLane,
     quarantine,
     report::Problem,
-    settle::settle,
+    settle::{settle, settle_late},
 };
 
 /// The name under which a conversion of line ends is recorded.
@@ -244,10 +244,14 @@ async fn relocate(
             Relocated::No
         }
         unclear => {
-            if let Err(failure) = unclear {
-                lane.recover(context, failure).await?;
+            match unclear {
+                Err(failure) => {
+                    lane.recover(context, failure).await?;
+                    settle_late(context, lane, open, &intent).await?;
+                }
+                // It was moved; the server does not tell under which id.
+                Ok(_) => settle(context, lane, open, &intent).await?,
             }
-            settle(context, lane, open, &intent).await?;
             let settled = context
                 .ledger
                 .item(context.id, place.collection.id, &record.meta.id)?

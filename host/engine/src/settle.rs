@@ -1,7 +1,9 @@
 //! Settling what a crash or a broken connection left open: the destination is listed from the watermark on, what lies
 //! there is known again by its fingerprint, and only what does not is put again.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
 
 use whimbrel_ledger::{Durability, Fate, Intent, IntentId, IntentItem};
 use whimbrel_model::{Failure, Fingerprint, Hash, ItemMeta, Outcome};
@@ -16,28 +18,56 @@ use crate::{
 const READ_ITEMS: usize = 50;
 const READ_BYTES: u64 = 8 << 20;
 
+/// The longest pause between two looks at a destination that may not be quiet yet.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
 /// Settles everything that earlier runs left open.
 pub async fn settle_all(context: &Context, lane: &mut DestinationLane) -> Result<(), Halt> {
     for (id, intent) in context.ledger.intents(context.id)? {
-        settle(context, lane, id, &intent).await?;
+        settle_late(context, lane, id, &intent).await?;
     }
     Ok(())
 }
 
-/// Settles one intent: what was placed is recorded, the rest waits as before. The intent is closed.
-pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId, intent: &Intent) -> Result<(), Halt> {
-    let mut open: Vec<&IntentItem> = Vec::new();
-    for item in &intent.items {
-        if let Some(record) = context.ledger.item(context.id, item.collection, &item.id)?
-            && matches!(record.fate, Fate::Pending | Fate::Failed { .. })
-        {
-            open.push(item);
+/// Settles an intent whose connection broke, or whose process was killed: what it had sent may still lie in buffers on
+/// the way, and arrive after this. So this looks until everything is there, or until nothing new has come for
+/// [`Options::quiet`](crate::Options::quiet).
+pub async fn settle_late(
+    context: &Context,
+    lane: &mut DestinationLane,
+    id: IntentId,
+    intent: &Intent,
+) -> Result<(), Halt> {
+    let quiet = context.options.quiet;
+    let (mut seen, mut since) = (None, Instant::now());
+    loop {
+        let open = open_items(context, intent)?;
+        if open.is_empty() {
+            return settle(context, lane, id, intent).await;
+        }
+        let there = candidates(context, lane, intent).await?;
+        let all = there.len() >= open.len() && matched(context, lane, intent, &open, &there).await?.len() == open.len();
+        if seen != Some(there.len()) {
+            (seen, since) = (Some(there.len()), Instant::now());
+        }
+        if all || since.elapsed() >= quiet {
+            return settle(context, lane, id, intent).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep((quiet / 4).min(LONGEST_LOOK)) => {}
+            () = context.stop.wait() => return Err(Halt::Stopped),
         }
     }
+}
+
+/// Settles one intent: what was placed is recorded, the rest waits as before. The intent is closed.
+pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId, intent: &Intent) -> Result<(), Halt> {
+    let open = open_items(context, intent)?;
     let found = if open.is_empty() {
         Vec::new()
     } else {
-        find(context, lane, intent, &open).await?
+        let there = candidates(context, lane, intent).await?;
+        matched(context, lane, intent, &open, &there).await?
     };
     let mut batch = context.ledger.batch(context.id);
     context.count(|worked| worked.settled += found.len() as u64);
@@ -65,26 +95,44 @@ pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId,
     Ok(context.commit(batch, Durability::Flush).await?)
 }
 
-/// Which of these items lie at the destination after the watermark.
-async fn find<'a>(
-    context: &Context,
-    lane: &mut DestinationLane,
-    intent: &Intent,
-    open: &[&'a IntentItem],
-) -> Result<Vec<(&'a IntentItem, ItemMeta)>, Halt> {
-    let candidates = match unknown_items(context, lane, &intent.target, Some(&intent.watermark)).await {
+/// Those items of an intent whose fate is not known yet.
+fn open_items<'a>(context: &Context, intent: &'a Intent) -> Result<Vec<&'a IntentItem>, Halt> {
+    let mut open = Vec::new();
+    for item in &intent.items {
+        if let Some(record) = context.ledger.item(context.id, item.collection, &item.id)?
+            && matches!(record.fate, Fate::Pending | Fate::Failed { .. })
+        {
+            open.push(item);
+        }
+    }
+    Ok(open)
+}
+
+/// What lies at the destination after the watermark and belongs to nobody yet.
+async fn candidates(context: &Context, lane: &mut DestinationLane, intent: &Intent) -> Result<Vec<ItemMeta>, Halt> {
+    match unknown_items(context, lane, &intent.target, Some(&intent.watermark)).await {
         // The watermark says nothing any more: look at everything.
         Err(Halt::Failed {
             failure: Failure::GenerationChanged,
             ..
-        }) => unknown_items(context, lane, &intent.target, None).await?,
+        }) => unknown_items(context, lane, &intent.target, None).await,
         Err(Halt::Failed {
             failure: Failure::NotFound(_),
             ..
-        }) => return Ok(Vec::new()),
-        other => other?,
-    };
-    let mut prints = read(context, lane, &intent.target, &candidates).await?;
+        }) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Which of these items of the intent are among those at the destination.
+async fn matched<'a>(
+    context: &Context,
+    lane: &mut DestinationLane,
+    intent: &Intent,
+    open: &[&'a IntentItem],
+    candidates: &[ItemMeta],
+) -> Result<Vec<(&'a IntentItem, ItemMeta)>, Halt> {
+    let mut prints = read(context, lane, &intent.target, candidates).await?;
     let mut found = Vec::new();
     for by in [|print: &Fingerprint| print.exact, |print: &Fingerprint| print.transport] {
         let mut index: HashMap<Hash, Vec<usize>> = HashMap::new();

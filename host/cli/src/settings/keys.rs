@@ -169,6 +169,14 @@ pub const LIMITS: &[Key] = &[
         "5",
         "How often in a row something that may pass is tried again before a mailbox stops.",
     ),
+    key(
+        "quiet",
+        Form::Time,
+        false,
+        "5s",
+        "How long a destination must show nothing new before what a broken connection or a killed run left open is sent \
+         again: until then, some of it may still be on its way. Raise it for slow lines with large buffers.",
+    ),
 ];
 
 /// `[folders]`.

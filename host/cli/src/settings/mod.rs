@@ -85,6 +85,7 @@ pub struct Limits {
     pub max_item: Option<u64>,
     /// How often in a row something that may pass is tried again.
     pub retries: u32,
+    pub quiet: Duration,
 }
 
 impl Default for Limits {
@@ -97,6 +98,7 @@ impl Default for Limits {
             plugin_memory: 64 << 20,
             max_item: None,
             retries: 5,
+            quiet: Duration::from_secs(5),
         }
     }
 }
@@ -353,6 +355,7 @@ fn limits(table: Option<&DeTable<'_>>) -> Limits {
     limits.plugin_memory = size("plugin_memory").unwrap_or(limits.plugin_memory);
     limits.max_item = size("max_item");
     limits.retries = count("retries").map_or(limits.retries, |number| u32::try_from(number).unwrap_or(u32::MAX));
+    limits.quiet = time("quiet").unwrap_or(limits.quiet);
     limits
 }
 

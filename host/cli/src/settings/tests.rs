@@ -93,6 +93,7 @@ fn the_defaults_are_those_that_the_docs_state() {
             "plugin_memory" => format!("{}MiB", limits.plugin_memory >> 20),
             "max_item" => String::new(),
             "retries" => limits.retries.to_string(),
+            "quiet" => format!("{}s", limits.quiet.as_secs()),
             other => panic!("{other} is not looked at here"),
         };
         assert_eq!(key.default, stated, "{}", key.name);

@@ -517,6 +517,7 @@ impl Bench {
             memory: 8 << 20,
             max_item_bytes: None,
             retries: 12,
+            quiet: Duration::from_millis(20),
             first_pause: Duration::ZERO,
             folders: Default::default(),
             quarantine: Some(folder.path().join("quarantine")),

@@ -88,6 +88,7 @@ async fn open(target: &Target) -> Result<TcpStream, Failure> {
             Ok(Ok(stream)) => {
                 // A failure costs speed alone.
                 let _ = stream.set_nodelay(true);
+                keep_little_unsent(&stream);
                 return Ok(stream);
             }
             Ok(Err(error)) => last = refused(host, port, &error),
@@ -100,6 +101,20 @@ async fn open(target: &Target) -> Result<TcpStream, Failure> {
         }
     }
     Err(last)
+}
+
+/// Bytes that the system may hold before it sends them.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 128 << 10;
+
+/// Lets the system take no more than it can send soon. What it took it goes on sending after this process was killed,
+/// up to several megabytes; the less it is, the sooner a next run knows what arrived. What is under way on a long line
+/// does not count, so that costs no speed.
+fn keep_little_unsent(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 fn refused(host: &str, port: u16, error: &io::Error) -> Failure {
