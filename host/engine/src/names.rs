@@ -182,7 +182,8 @@ fn segment_for(segment: &str, limits: &Limits, notes: &mut Vec<NameNote>) -> Str
 
 /// The beginning of `text` and a mark of the whole, in at most `limit` bytes.
 fn shorten(text: &str, limit: usize, whole: &str) -> String {
-    let mark = format!("~{}", &blake3::hash(whole.as_bytes()).to_hex()[..8]);
+    let mut mark = format!("~{}", &blake3::hash(whole.as_bytes()).to_hex()[..8]);
+    mark.truncate(limit.max(1));
     let mut end = limit.saturating_sub(mark.len()).min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -364,6 +365,21 @@ mod tests {
             (names[0].path.join("/"), names[1].path.join("/")),
             ("b (2)".into(), "B".into())
         );
+    }
+
+    /// A mark that is longer than the room for it.
+    #[test]
+    fn very_short_limits_are_kept_to() {
+        let sources = [folder("abcdefghijklmnop", None), folder("abcdefghijklmnopq", None)];
+        for limit in 1..14 {
+            let limits = Limits {
+                max_name_bytes: Some(limit),
+                ..Limits::default()
+            };
+            for name in planned(&sources, &[], &limits) {
+                assert!(name.len() <= (limit as usize).max(5), "{name} in {limit}");
+            }
+        }
     }
 
     proptest! {

@@ -156,51 +156,72 @@ async fn known_again(
     let orphans = context.ledger.orphans(context.id, &fingerprint.exact)?;
     let here =
         |orphan: &ItemRecord| matches!(&orphan.fate, Fate::Placed { collection, .. } if *collection == place.target.id);
-    let choice = orphans
-        .iter()
-        .filter(|(collection, orphan)| !taken.contains(&(*collection, orphan.meta.id.clone())))
-        .min_by_key(|(_, orphan)| (!here(orphan), orphan.meta.received != record.meta.received));
-    let Some((collection, orphan)) = choice else {
-        return Ok(false);
-    };
-    let Fate::Placed {
-        collection: origin,
-        id: Some(id),
-        ..
-    } = &orphan.fate
-    else {
-        return Ok(false);
-    };
-    let fate = if here(orphan) {
-        context.count(|worked| worked.adopted += 1);
-        orphan.fate.clone()
-    } else if place.limits.abilities.server_side_move {
-        match relocate(context, lane, place, record, fingerprint, origin, id).await? {
-            Relocated::To(fate) => {
+    loop {
+        let choice = orphans
+            .iter()
+            .filter(|(collection, orphan)| !taken.contains(&(*collection, orphan.meta.id.clone())))
+            .min_by_key(|(_, orphan)| (!here(orphan), orphan.meta.received != record.meta.received));
+        let Some((collection, orphan)) = choice else {
+            return Ok(false);
+        };
+        let Fate::Placed {
+            collection: origin,
+            id: Some(id),
+            ..
+        } = &orphan.fate
+        else {
+            return Ok(false);
+        };
+        if here(orphan) {
+            context.count(|worked| worked.adopted += 1);
+            taken.insert((*collection, orphan.meta.id.clone()));
+            let meta = item_meta(record, item);
+            batch.adopt(
+                (*collection, &orphan.meta.id),
+                place.collection.id,
+                &meta,
+                orphan.fate.clone(),
+            );
+            return Ok(true);
+        }
+        if !place.limits.abilities.server_side_move {
+            return Ok(false);
+        }
+        taken.insert((*collection, orphan.meta.id.clone()));
+        match relocate(
+            context,
+            lane,
+            place,
+            (record, item, fingerprint),
+            (*collection, orphan),
+            (origin, id),
+        )
+        .await?
+        {
+            Relocated::Done => {
                 context.count(|worked| worked.relocated += 1);
-                fate
+                return Ok(true);
             }
-            Relocated::Settled => return Ok(true),
+            // The item is recorded as what was moved: the orphan is not there any more.
+            Relocated::Settled => {
+                context.count(|worked| worked.relocated += 1);
+                batch.forget(*collection, &orphan.meta.id);
+                return Ok(true);
+            }
+            Relocated::Gone => batch.forget(*collection, &orphan.meta.id),
             Relocated::No => return Ok(false),
         }
-    } else {
-        return Ok(false);
-    };
-    taken.insert((*collection, orphan.meta.id.clone()));
-    batch.adopt(
-        (*collection, &orphan.meta.id),
-        place.collection.id,
-        &item_meta(record, item),
-        fate,
-    );
-    Ok(true)
+    }
 }
 
 /// What became of a wish to move something at the destination.
 enum Relocated {
-    To(Fate),
+    /// It was moved, and that is recorded.
+    Done,
     /// It was found by settling, and recorded.
     Settled,
+    /// It is not at the destination any more.
+    Gone,
     /// It cannot be moved: put it.
     No,
 }
@@ -209,10 +230,9 @@ async fn relocate(
     context: &Context,
     lane: &mut DestinationLane,
     place: &Place<'_>,
-    record: &ItemRecord,
-    fingerprint: &Fingerprint,
-    origin: &str,
-    id: &str,
+    (record, item, fingerprint): (&ItemRecord, &Item, &Fingerprint),
+    (collection, orphan): (CollectionId, &ItemRecord),
+    (origin, id): (&str, &str),
 ) -> Result<Relocated, Halt> {
     let target = &place.target.id;
     let watermark = persist!(context, lane, |account| account.watermark(target))?;
@@ -233,16 +253,25 @@ async fn relocate(
         Ok(account) => account.relocate(origin, id, target).await,
         Err(failure) => Err(failure),
     };
+    let mut batch = context.ledger.batch(context.id);
     let outcome = match answer {
-        Ok(placement) if placement.id.is_some() => Relocated::To(Fate::Placed {
-            collection: target.clone(),
-            id: placement.id,
-            revision: placement.revision,
-            outcome: Outcome::Created,
-        }),
-        Err(Failure::NotFound(_) | Failure::Unsupported(_) | Failure::Rejected(_) | Failure::Forbidden(_)) => {
-            Relocated::No
+        Ok(placement) if placement.id.is_some() => {
+            let fate = Fate::Placed {
+                collection: target.clone(),
+                id: placement.id,
+                revision: placement.revision,
+                outcome: Outcome::Created,
+            };
+            batch.adopt(
+                (collection, &orphan.meta.id),
+                place.collection.id,
+                &item_meta(record, item),
+                fate,
+            );
+            Relocated::Done
         }
+        Err(Failure::NotFound(_)) => Relocated::Gone,
+        Err(Failure::Unsupported(_) | Failure::Rejected(_) | Failure::Forbidden(_)) => Relocated::No,
         unclear => {
             match unclear {
                 Err(failure) => {
@@ -259,7 +288,6 @@ async fn relocate(
             return Ok(if settled { Relocated::Settled } else { Relocated::No });
         }
     };
-    let mut batch = context.ledger.batch(context.id);
     batch.close_intent(open);
     context.commit(batch, Durability::Later).await?;
     Ok(outcome)

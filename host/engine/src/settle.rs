@@ -39,19 +39,23 @@ pub async fn settle_late(
     intent: &Intent,
 ) -> Result<(), Halt> {
     let quiet = context.options.quiet;
+    let open = open_items(context, intent)?;
+    let mut prints = Prints::new();
     let (mut seen, mut since) = (None, Instant::now());
     loop {
-        let open = open_items(context, intent)?;
-        if open.is_empty() {
-            return settle(context, lane, id, intent).await;
-        }
-        let there = candidates(context, lane, intent).await?;
-        let all = there.len() >= open.len() && matched(context, lane, intent, &open, &there).await?.len() == open.len();
+        let there = match open.is_empty() {
+            true => Vec::new(),
+            false => candidates(context, lane, intent).await?,
+        };
         if seen != Some(there.len()) {
             (seen, since) = (Some(there.len()), Instant::now());
         }
-        if all || since.elapsed() >= quiet {
-            return settle(context, lane, id, intent).await;
+        let is_quiet = since.elapsed() >= quiet;
+        if is_quiet || there.len() >= open.len() {
+            let found = matched(context, lane, intent, &open, &there, &mut prints).await?;
+            if is_quiet || found.len() == open.len() {
+                return record(context, id, intent, open.len(), &found).await;
+            }
         }
         tokio::select! {
             () = tokio::time::sleep((quiet / 4).min(LONGEST_LOOK)) => {}
@@ -67,11 +71,22 @@ pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId,
         Vec::new()
     } else {
         let there = candidates(context, lane, intent).await?;
-        matched(context, lane, intent, &open, &there).await?
+        matched(context, lane, intent, &open, &there, &mut Prints::new()).await?
     };
+    record(context, id, intent, open.len(), &found).await
+}
+
+/// Records what was found of the items that were open, and closes the intent.
+async fn record(
+    context: &Context,
+    id: IntentId,
+    intent: &Intent,
+    open: usize,
+    found: &[(&IntentItem, ItemMeta)],
+) -> Result<(), Halt> {
     let mut batch = context.ledger.batch(context.id);
     context.count(|worked| worked.settled += found.len() as u64);
-    for (item, there) in &found {
+    for (item, there) in found {
         batch.settle(
             item.collection,
             &item.id,
@@ -86,10 +101,10 @@ pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId,
         );
     }
     batch.close_intent(id);
-    if !open.is_empty() {
+    if open > 0 {
         batch.event(
             "intent-settled",
-            serde_json::json!({ "items": open.len(), "found": found.len() }),
+            serde_json::json!({ "items": open, "found": found.len() }),
         );
     }
     Ok(context.commit(batch, Durability::Flush).await?)
@@ -131,8 +146,13 @@ async fn matched<'a>(
     intent: &Intent,
     open: &[&'a IntentItem],
     candidates: &[ItemMeta],
+    known: &mut Prints,
 ) -> Result<Vec<(&'a IntentItem, ItemMeta)>, Halt> {
-    let mut prints = read(context, lane, &intent.target, candidates).await?;
+    read(context, lane, &intent.target, candidates, known).await?;
+    let mut prints: Vec<Option<Fingerprint>> = candidates
+        .iter()
+        .map(|item| known.get(&item.id).copied().flatten())
+        .collect();
     let mut found = Vec::new();
     for by in [|print: &Fingerprint| print.exact, |print: &Fingerprint| print.transport] {
         let mut index: HashMap<Hash, Vec<usize>> = HashMap::new();
@@ -158,15 +178,19 @@ async fn matched<'a>(
     Ok(found)
 }
 
-/// The fingerprints of these items of the destination; none for one that is gone.
+/// Fingerprints of items of the destination, by their ids; none for one that is gone.
+type Prints = HashMap<String, Option<Fingerprint>>;
+
+/// Takes the fingerprints of these items of the destination that are not known yet.
 async fn read(
     context: &Context,
     lane: &mut DestinationLane,
     collection: &str,
     items: &[ItemMeta],
-) -> Result<Vec<Option<Fingerprint>>, Halt> {
-    let mut prints = Vec::with_capacity(items.len());
-    let mut rest = items;
+    known: &mut Prints,
+) -> Result<(), Halt> {
+    let new: Vec<&ItemMeta> = items.iter().filter(|item| !known.contains_key(&item.id)).collect();
+    let mut rest = new.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
         let mut count = 0;
@@ -177,8 +201,8 @@ async fn read(
         let (now, later) = rest.split_at(count);
         let ids: Vec<String> = now.iter().map(|item| item.id.clone()).collect();
         let answers = persist!(context, lane, |account| account.fetch(collection, &ids))?;
-        for answer in answers {
-            prints.push(match answer {
+        for (id, answer) in ids.into_iter().zip(answers) {
+            let print = match answer {
                 Ok(item) => item.content.fingerprint().await.ok(),
                 Err(Failure::NotFound(_)) => None,
                 Err(failure) => {
@@ -187,9 +211,10 @@ async fn read(
                         failure,
                     });
                 }
-            });
+            };
+            known.insert(id, print);
         }
         rest = later;
     }
-    Ok(prints)
+    Ok(())
 }

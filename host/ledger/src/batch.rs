@@ -54,6 +54,10 @@ pub(crate) enum Change {
         generation: Option<String>,
     },
     Adopt(Box<Adoption>),
+    Forget {
+        collection: CollectionId,
+        id: String,
+    },
     Cursor {
         collection: CollectionId,
         cursor: Option<String>,
@@ -252,6 +256,14 @@ impl Batch {
             meta: meta.clone(),
             fate,
         })));
+    }
+
+    /// An orphan lies at the destination no more, or another item turned out to be it: it leaves the ledger, and `found`.
+    pub fn forget(&mut self, collection: CollectionId, id: &str) {
+        self.changes.push(Change::Forget {
+            collection,
+            id: id.to_owned(),
+        });
     }
 
     /// Where listing goes on.

@@ -76,6 +76,7 @@ impl<'a> Work<'a> {
             Change::Requeue { collection, id } => self.requeue(collection, &id),
             Change::Vanished { collection, id } => self.vanished(collection, &id),
             Change::Adopt(adoption) => self.adopt(*adoption),
+            Change::Forget { collection, id } => self.forget(collection, &id),
             Change::Cursor { collection, cursor } => {
                 let data = self.collection(collection, "cursor")?;
                 data.changed |= data.data.cursor != cursor;
@@ -297,6 +298,15 @@ impl<'a> Work<'a> {
         item.record.live = true;
         refresh(&mut item, meta);
         *self.item(to, &id, "adopt")? = Some(item);
+        Ok(())
+    }
+
+    fn forget(&mut self, collection: CollectionId, id: &str) -> Result<()> {
+        let item = self.known(collection, id, "forget")?;
+        if !item.is_orphan() {
+            return Err(illegal("forget", collection, id, &item.record.fate));
+        }
+        *self.item(collection, id, "forget")? = None;
         Ok(())
     }
 

@@ -26,6 +26,7 @@ enum Op {
     Vanished(usize, usize),
     /// The n-th orphan there is becomes this item.
     Adopt(usize, usize, usize, u8, Fate),
+    Forget(usize, usize),
     Cursor(usize, Option<String>),
     Event(f64),
 }
@@ -138,6 +139,13 @@ impl Model {
                     ..orphan
                 };
                 self.entries.insert((*c, id(*i)), entry);
+            }
+            Op::Forget(c, i) => {
+                let key = (*c, id(*i));
+                self.entries
+                    .get(&key)
+                    .filter(|entry| entry.is_placed() && !entry.live)?;
+                self.entries.remove(&key);
             }
             Op::Cursor(..) | Op::Event(_) => {}
         }
@@ -342,6 +350,7 @@ impl Subject {
                 let (from, old) = orphan.unwrap_or((0, "nothing".to_owned()));
                 batch.adopt((at(&from), &old), at(c), &meta(*i, *v), fate.clone());
             }
+            Op::Forget(c, i) => batch.forget(at(c), &id(*i)),
             Op::Cursor(c, cursor) => batch.cursor(at(c), cursor.clone()),
             Op::Event(number) => batch.event("tick", serde_json::json!({ "z": number, "a": [true, null, "ü"] })),
         }
@@ -495,6 +504,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (c.clone(), i.clone()).prop_map(|(c, i)| Op::Requeue(c, i)),
         3 => (c.clone(), i.clone()).prop_map(|(c, i)| Op::Vanished(c, i)),
         2 => (c.clone(), i, 0..9usize, v, fate()).prop_map(|(c, i, which, v, fate)| Op::Adopt(c, i, which, v, fate)),
+        1 => (c.clone(), 0..IDS).prop_map(|(c, i)| Op::Forget(c, i)),
         1 => (c, proptest::option::of(".{0,20}")).prop_map(|(c, cursor)| Op::Cursor(c, cursor)),
         1 => any::<f64>().prop_map(Op::Event),
     ]
