@@ -120,6 +120,15 @@ impl Account {
             })
     }
 
+    /// The same, made where it is missing.
+    pub fn folder_mut(&mut self, path: &[&str]) -> &mut Folder {
+        if !self.folders.iter().any(|folder| folder.path == path) {
+            self.folders.push(Folder::new(path));
+        }
+        let at = self.folders.iter().position(|folder| folder.path == path);
+        &mut self.folders[at.expect("made where it was missing")]
+    }
+
     /// How many messages it holds.
     pub fn count(&self) -> usize {
         self.folders.iter().map(|folder| folder.messages.len()).sum()

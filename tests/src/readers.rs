@@ -1,12 +1,31 @@
 //! Readers of Maildir and mbox that share nothing with the connectors: what a destination holds, by the formats'
 //! own documents (<https://cr.yp.to/proto/maildir.html>, Dovecot's letters; mboxrd, RFC 4155).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::account::{Account, Folder, Message, instant, sorted};
 use crate::imap::{Body, decode_name};
+
+/// All files below a folder, by their paths below it; none where there is no folder.
+pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("below").display().to_string();
+                files.insert(name, fs::read(&path).expect("a readable file"));
+            }
+        }
+    }
+    files
+}
 
 /// A Maildir++ tree: INBOX at the root, the other folders as `.a.b` beside `cur`. A character of a name that a file
 /// name cannot hold is `\` and two hexadecimal digits, as Dovecot's listescape plugin has it.

@@ -134,8 +134,8 @@ impl Job {
         self.folder().join("whimbrel.toml")
     }
 
-    /// Starts the program with `--json`, these arguments and the settings.
-    pub fn start(&self, arguments: &[&str]) -> Running {
+    /// The program with `--json`, these arguments and the settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command
             .args(arguments)
@@ -147,7 +147,12 @@ impl Job {
             .env_remove("WHIMBREL_PLUGINS")
             .arg("--plugins")
             .arg(target_folder().join("plugins"));
-        Running::start(&mut command)
+        command
+    }
+
+    /// Starts it.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(&mut self.command(arguments))
     }
 
     /// Runs it to its end, which must come within five minutes.

@@ -1,5 +1,4 @@
 //! Killed at any moment, run again: not one message lost, not one doubled.
-#![allow(clippy::print_stdout)] // Figures, shown with --nocapture.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
 use std::time::Duration;
@@ -9,60 +8,10 @@ use whimbrel_tests::compare::{Allow, assert_same};
 use whimbrel_tests::corpus;
 use whimbrel_tests::proxy::{Plan, Proxy};
 use whimbrel_tests::run::{Job, account, imap_side, imap_side_at, local_side, mailbox};
-use whimbrel_tests::scratch::{self, Random};
+use whimbrel_tests::scratch;
 use whimbrel_tests::servers::{Dovecot, Format, Options, Server};
+use whimbrel_tests::trouble::{QUIET, kill_and_resume, slow};
 use whimbrel_tests::{readers, writers};
-
-/// Kills so many runs of one migration, at moments spread over all of it, and lets the last one finish.
-///
-/// The moments come from what passes the proxy before the destination: a few in the first instants of a run, when it
-/// settles what the last one left, the others after a random share of the bytes that are to move, plus a random
-/// moment of a few milliseconds. The line is slow enough ([`slow`]) that a busy machine does not miss them.
-fn kill_and_resume(job: &Job, proxy: &Proxy, bytes: u64, rounds: u64, seed: u64) {
-    let mut random = Random::new(seed);
-    let mut killed = 0;
-    for round in 0..rounds {
-        let share = if random.chance(20) {
-            0
-        } else {
-            random.below(2 * bytes / (rounds + rounds / 4))
-        };
-        let start = proxy.bytes();
-        let mut running = job.start(&["migrate"]);
-        let mut ended = false;
-        while !ended && proxy.bytes() - start < share {
-            ended = !running.run_for(Duration::from_millis(1));
-        }
-        let moment = if share == 0 { random.below(250) } else { random.below(8) };
-        if !ended && running.run_for(Duration::from_millis(moment)) {
-            running.kill();
-            killed += 1;
-        } else {
-            let outcome = running.wait(Duration::from_secs(60));
-            outcome.expect(0);
-            println!("round {round}: already finished");
-        }
-    }
-    assert!(
-        killed * 10 >= rounds * 8,
-        "only {killed} of {rounds} runs were killed in time: the account is too small"
-    );
-    let outcome = job.migrate();
-    outcome.adds_up();
-    let again = job.migrate();
-    assert_eq!(again.worked("copied"), 0, "{again}");
-}
-
-/// What is on its way when a run is killed arrives well within this time.
-const QUIET: &str = "[limits]\nquiet = \"1s\"\n";
-
-/// A line on which all of the account takes four seconds.
-fn slow(account: &Account, plan: Plan) -> Plan {
-    Plan {
-        rate: Some(account.bytes() / 4),
-        ..plan
-    }
-}
 
 fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
     let from = Dovecot::plain();

@@ -1,5 +1,4 @@
 //! Lines that break, stall and garble: nothing lost, nothing doubled, nothing altered.
-#![allow(clippy::print_stdout)] // Figures, shown with --nocapture.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
 use std::time::Duration;
@@ -11,40 +10,8 @@ use whimbrel_tests::proxy::{Fault, Plan, Proxy};
 use whimbrel_tests::run::{Job, account, imap_side_at, mailbox};
 use whimbrel_tests::scratch::Random;
 use whimbrel_tests::servers::{Dovecot, Options, Server};
+use whimbrel_tests::trouble::{cuts, everything, until_finished};
 use whimbrel_tests::writers;
-
-type Faults = Box<dyn Fn(u64, &mut Random) -> Fault + Send>;
-
-/// Cuts after a random number of bytes up to `most`, for every connection but one in five.
-fn cuts(most: u64) -> Faults {
-    Box::new(move |_, random| {
-        if random.chance(80) {
-            Fault::Cut {
-                after: random.below(most),
-            }
-        } else {
-            Fault::None
-        }
-    })
-}
-
-/// One of everything, over TLS, where a flipped bit is found out.
-fn everything(most: u64) -> Faults {
-    Box::new(move |_, random| match random.below(6) {
-        0 => Fault::Refuse,
-        1 | 2 => Fault::Cut {
-            after: random.below(most),
-        },
-        3 => Fault::Stall {
-            after: random.below(most),
-            open: Duration::from_millis(random.between(200, 1500)),
-        },
-        4 => Fault::Garble {
-            after: random.below(most),
-        },
-        _ => Fault::None,
-    })
-}
 
 fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
     let from = Dovecot::plain();
@@ -53,31 +20,6 @@ fn filled(seed: u64, messages: u64) -> (Dovecot, Account) {
     writers::imap(&mut from.imap("alice"), '/', &corpus);
     let account = Account::read(&mut from.imap("alice"));
     (from, account)
-}
-
-/// Runs until it is through: a run that gives up on a bad line says so with 3 and goes on where it stopped. After
-/// twenty runs the lines behave.
-fn until_finished(job: &Job, proxies: &[&Proxy]) {
-    for attempt in 0..24 {
-        if attempt == 20 {
-            proxies.iter().for_each(|proxy| proxy.calm(true));
-        }
-        let outcome = job.run(&["migrate"]);
-        if outcome.code == Some(0) {
-            outcome.adds_up();
-            let faults: u64 = proxies.iter().map(|proxy| proxy.faults()).sum();
-            println!("through after {} runs and {faults} faults", attempt + 1);
-            assert!(faults >= 5, "only {faults} faults struck: this shows nothing");
-            return;
-        }
-        outcome.expect(3);
-        let json = outcome.json();
-        assert!(
-            json["mailboxes"][0]["problems"][0]["remedy"].is_string() || outcome.total("failed") > 0,
-            "{outcome}"
-        );
-    }
-    panic!("never finished");
 }
 
 fn through(from: &Dovecot, to: &Dovecot, source: &Proxy, destination: &Proxy, tls: bool) -> Job {

@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: the parts of documents that come from the code.
 //!
-//! A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, each on a line of its own. What belongs
-//! there is what `whimbrel document NAME` prints.
+//! A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, each on a line of its own; some files are
+//! generated as a whole. What belongs there is what `whimbrel document NAME` prints.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,11 +10,17 @@ use std::process::Command;
 
 use crate::house::{House, Result, output};
 
+/// Files that are one part as a whole, by its name.
+const WHOLE: [(&str, &str); 1] = [("scripts/rules.d.rhai", "rules-definitions")];
+
 /// Writes every generated part; with `check`, writes nothing and fails where one is not current.
 pub fn run(house: &House, check: bool) -> Result<()> {
     let files = documents(&house.root)?;
     let mut texts = Vec::new();
     let mut parts: HashMap<String, String> = HashMap::new();
+    for (_, name) in WHOLE {
+        parts.insert(name.to_owned(), String::new());
+    }
     for file in files {
         let text = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         for name in names(&text) {
@@ -35,10 +41,20 @@ pub fn run(house: &House, check: bool) -> Result<()> {
             *part = output(command.env("COLUMNS", "100").env_remove("WHIMBREL_PLUGINS"))?;
         }
     }
+    let mut fresh = Vec::new();
+    for (file, text) in texts {
+        let filled = fill(&text, &parts).map_err(|problem| format!("{}: {problem}", file.display()))?;
+        fresh.push((file, text, filled));
+    }
+    for (file, name) in WHOLE {
+        let file = house.root.join(file);
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let part = parts.get(name).map_or("", String::as_str);
+        fresh.push((file, text, format!("{}\n", part.trim_end())));
+    }
     let mut stale = Vec::new();
-    for (file, text) in &texts {
-        let fresh = fill(text, &parts).map_err(|problem| format!("{}: {problem}", file.display()))?;
-        if fresh == *text {
+    for (file, text, fresh) in &fresh {
+        if fresh == text {
             continue;
         }
         if !check {

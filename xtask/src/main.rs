@@ -1,6 +1,7 @@
-//! Set-up, plugin builds, demo, tests and docs: `cargo xtask <verb>`.
+//! Set-up, plugin builds, demo, tests, benchmark and docs: `cargo xtask <verb>`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // A developer's tool talks on the terminal.
 
+mod bench;
 mod demo;
 mod docs;
 mod house;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask <verb>
 
   plugins        build the connectors into components: <target>/plugins/<name>.wasm
   demo           build everything and migrate a built-in sample account into ./demo-out
+  bench …        measure the program against a floor and other programs; `bench --help` tells how
   test           set up the servers that tests need, build everything, run every test
   docs           write the generated parts of the documents
   docs --check   fail if one of them is not current";
@@ -36,6 +38,7 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["plugins"] => build_plugins(&house),
         ["demo"] => demo::run(&house),
+        ["bench", words @ ..] => bench::run(&house, words),
         ["test"] => test::run(&house),
         ["docs"] => docs::run(&house, false),
         ["docs", "--check"] => docs::run(&house, true),

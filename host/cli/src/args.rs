@@ -86,6 +86,9 @@ pub enum Verb {
     /// The ledger as JSON lines.
     #[command(subcommand)]
     Ledger(LedgerVerb),
+    /// The script that decides: check it, test it, try it on real mail.
+    #[command(subcommand)]
+    Rules(RulesVerb),
     /// The connectors.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -112,6 +115,83 @@ pub enum LedgerVerb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+}
+
+/// What to do with scripts.
+#[derive(Debug, Subcommand)]
+pub enum RulesVerb {
+    /// What is wrong with a script, or looks wrong: unknown names, wrong arguments, rules that never apply.
+    Check {
+        /// The scripts; that of the settings without any.
+        #[arg(value_name = "SCRIPT")]
+        scripts: Vec<PathBuf>,
+        /// What looks wrong counts like what is wrong.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Run the tests beside scripts: every `NAME.test.rhai` tests the `NAME.rhai` in its folder.
+    Test {
+        /// Test files, scripts, or folders that are searched; the folder of the settings' script without any.
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Only tests whose names contain this.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+        /// Write the results as JUnit XML too.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Show what the rules would do to mailboxes, to one message, or to .eml files. Only reads.
+    Try(RulesTry),
+    /// What scripts can use: the reference.
+    Api {
+        /// Only what has this in its name or description.
+        #[arg(value_name = "WORD")]
+        word: Option<String>,
+        /// As a .d.rhai file, for editors.
+        #[arg(long)]
+        definitions: bool,
+    },
+    /// Type lines of a script and see at once what they give; `m` is a message.
+    Repl {
+        /// The script whose functions are at hand; that of the settings without it, if there are settings.
+        #[arg(value_name = "SCRIPT")]
+        script: Option<PathBuf>,
+        /// The message; a small sample without it.
+        #[arg(long, value_name = "FILE")]
+        eml: Option<PathBuf>,
+    },
+}
+
+/// What to try a script on.
+#[derive(Debug, Clone, Args)]
+pub struct RulesTry {
+    #[command(flatten)]
+    pub only: Only,
+    /// Another script than that of the settings; it gets the same `[rules]` settings.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// An older version of the script: what would the new one do otherwise?
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Messages in files instead of mailboxes.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub eml: Vec<PathBuf>,
+    /// Only this folder and those below it; with --eml, the folder that the messages are said to lie in.
+    #[arg(long, value_name = "PATH")]
+    pub folder: Option<String>,
+    /// Only the message with this id in its folder (the UID, for IMAP).
+    #[arg(long, value_name = "ID", requires = "folder", conflicts_with = "eml")]
+    pub id: Option<String>,
+    /// At most so many messages of each folder.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "eml")]
+    pub most: Option<u64>,
+    /// Write what becomes of every message to a new file, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+    /// Show the values of header fields that change, not only their names. They are content of messages.
+    #[arg(long)]
+    pub values: bool,
 }
 
 /// What to do with connectors.

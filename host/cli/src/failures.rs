@@ -5,11 +5,13 @@ use std::path::Path;
 use whimbrel_engine::{EngineError, remedy};
 use whimbrel_ledger::LedgerError;
 use whimbrel_model::Failure;
+use whimbrel_rules::RuleError;
 use whimbrel_sandbox::LoadError;
 
 use crate::exit::Exit;
 use crate::output::safe;
 use crate::problem::Problem;
+use crate::rules;
 
 /// A ledger that cannot be used. Its texts end with what to do, after a semicolon.
 pub fn ledger(error: &LedgerError) -> Problem {
@@ -20,7 +22,13 @@ pub fn ledger(error: &LedgerError) -> Problem {
 pub fn engine(error: &EngineError) -> Problem {
     match error {
         EngineError::Ledger(error) => ledger(error),
+        EngineError::Rules(error) => script(error),
     }
+}
+
+/// A rule that failed, where that ends what was begun.
+pub fn script(error: &RuleError) -> Problem {
+    rules::problem(Path::new(&error.problem.file), &error.problem, Exit::Failed)
 }
 
 /// A connector that cannot be loaded. The texts end with what to do, in a sentence of its own.

@@ -8,6 +8,7 @@ mod folders;
 mod interrupt;
 mod output;
 mod problem;
+mod rules;
 mod session;
 mod settings;
 mod verbs;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, LedgerVerb, PluginVerb, Verb};
+use args::{Cli, LedgerVerb, PluginVerb, RulesVerb, Verb};
 use exit::Exit;
 use output::{Output, logging};
 use problem::{Problem, Result};
@@ -50,6 +51,11 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Events { .. } => "events",
         Verb::Ledger(LedgerVerb::Export { .. }) => "ledger export",
         Verb::Ledger(LedgerVerb::Import { .. }) => "ledger import",
+        Verb::Rules(RulesVerb::Check { .. }) => "rules check",
+        Verb::Rules(RulesVerb::Test { .. }) => "rules test",
+        Verb::Rules(RulesVerb::Try(_)) => "rules try",
+        Verb::Rules(RulesVerb::Api { .. }) => "rules api",
+        Verb::Rules(RulesVerb::Repl { .. }) => "rules repl",
         Verb::Plugin(PluginVerb::List) => "plugin list",
         Verb::Plugin(PluginVerb::Inspect { .. }) => "plugin inspect",
         Verb::Document { .. } => "document",
@@ -71,6 +77,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Events { only, after } => verbs::events::run(global, &only.only, *after, output),
         Verb::Ledger(LedgerVerb::Export { file }) => verbs::ledger::export(global, file.as_deref(), output),
         Verb::Ledger(LedgerVerb::Import { file }) => verbs::ledger::import(global, file, output),
+        Verb::Rules(verb) => verbs::rules::run(global, verb, output).await,
         Verb::Plugin(PluginVerb::List) => interrupt::or(verbs::plugin::list(global, output)).await,
         Verb::Plugin(PluginVerb::Inspect { connector }) => {
             interrupt::or(verbs::plugin::inspect(global, connector, output)).await

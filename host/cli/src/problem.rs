@@ -69,14 +69,11 @@ impl SourceCode for Shown {
         let inner = self.text.as_ref().read_span(span, before, after)?;
         let name = self.file.display().to_string();
         let line = inner.line().saturating_add(self.line);
-        let contents = MietteSpanContents::new_named(
-            name,
-            inner.data(),
-            *inner.span(),
-            line,
-            inner.column(),
-            inner.line_count(),
-        );
+        // Columns count characters, as in JSON.
+        let before = &self.text[..floor(&self.text, inner.span().offset())];
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count());
+        let contents =
+            MietteSpanContents::new_named(name, inner.data(), *inner.span(), line, column, inner.line_count());
         Ok(Box::new(contents))
     }
 }

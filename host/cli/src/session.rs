@@ -1,25 +1,30 @@
 //! From settings to what the engine works with: connectors loaded, accounts checked, secrets read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use whimbrel_engine::{Endpoint, Mailbox, Options};
+use whimbrel_engine::{Endpoint, Mailbox, Options, Provider, RuleBook};
 use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
+use whimbrel_rules::Rules;
 use whimbrel_sandbox::{AccountSpec, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
-use whimbrel_wire::{BlobStore, BlobStoreConfig};
+use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials};
 
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failures;
 use crate::folders::PluginFolders;
 use crate::problem::{Problem, Result};
+use crate::rules::{self, Changed, Elsewhere};
 use crate::settings::{Account, Limits, Settings, Side};
 
 /// The key under which the ledger keeps the migration's name.
 const NAME: &str = "migration";
+
+/// The key under which it keeps when the migration began, in seconds since 1970.
+const STARTED: &str = "started";
 
 /// Before something that may pass is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -43,6 +48,10 @@ pub struct Session {
     pub problems: Vec<Problem>,
     /// What is unwise.
     pub warnings: Vec<Problem>,
+    /// The compiled script, if the settings name one.
+    pub rules: Option<Arc<Rules>>,
+    /// The destinations of all mailboxes, by name, where rules may send messages to them.
+    routes: HashMap<String, Arc<dyn Provider>>,
     blobs: BlobStore,
     connectors: [String; 2],
 }
@@ -57,7 +66,12 @@ pub fn settings(global: &Global, only: &[String]) -> Result<Settings> {
 impl Session {
     /// Everything ready, or every problem at once.
     pub async fn open(global: &Global, only: &[String], aim: Aim) -> Result<Self> {
-        let session = Self::survey(global, settings(global, only)?, aim).await?;
+        Self::open_with(global, settings(global, only)?, aim).await
+    }
+
+    /// The same with settings that were read before.
+    pub async fn open_with(global: &Global, settings: Settings, aim: Aim) -> Result<Self> {
+        let session = Self::survey(global, settings, aim).await?;
         let heading = |count| format!("{count} problems with `{}`", global.config.display());
         match Problem::all(heading, session.problems.clone()) {
             Some(problem) => Err(Box::new(problem)),
@@ -93,12 +107,24 @@ impl Session {
                 );
             }
         }
+        let compiled = match settings.rules.as_ref().map(rules::load) {
+            Some(Err(wrong)) => {
+                problems.extend(wrong);
+                None
+            }
+            Some(Ok(compiled)) => Some(Arc::new(compiled)),
+            None => None,
+        };
+        let mut routes = HashMap::new();
         let (mailboxes, connectors) = match plugins.as_slice() {
             [source, destination] => {
                 if !destination.can_write() {
                     problems.push(read_only(&settings.destination, destination));
                 }
                 let mailboxes = mailboxes(&settings, source, destination, &mut problems, &mut warnings);
+                if compiled.is_some() {
+                    routes = destinations(&settings, destination, &mailboxes);
+                }
                 (
                     mailboxes,
                     [
@@ -114,9 +140,52 @@ impl Session {
             mailboxes,
             problems,
             warnings,
+            rules: compiled,
+            routes,
             blobs,
             connectors,
         })
+    }
+
+    /// Tells the rules when the migration began, and gives it, in seconds since 1970: as the ledger has it, and now where
+    /// there is none.
+    pub fn began(&mut self, ledger: Option<&Ledger>) -> Result<i64> {
+        let known = match ledger {
+            Some(ledger) => ledger
+                .get_meta(STARTED)
+                .map_err(|error| Box::new(failures::ledger(&error)))?,
+            None => None,
+        };
+        let known = known.and_then(|text| text.parse().ok());
+        let began = known.unwrap_or_else(|| jiff::Timestamp::now().as_second());
+        if let Some(rules) = self.rules.as_mut().and_then(Arc::get_mut) {
+            rules.set_started(began);
+        }
+        Ok(began)
+    }
+
+    /// Keeps what the rules of this run are; says what it means where they are others than in the last one.
+    pub fn note_rules(&self, ledger: &Ledger) -> Result<Option<Changed>> {
+        let script = self
+            .settings
+            .rules
+            .as_ref()
+            .map(|rules| rules.script.display().to_string());
+        let script = self.rules.as_deref().zip(script.as_deref());
+        let mailboxes: Vec<String> = self.mailboxes.iter().map(|mailbox| mailbox.name.clone()).collect();
+        let changed = rules::note_changes(ledger, script, &mailboxes)?;
+        ledger.flush().map_err(|error| Box::new(failures::ledger(&error)))?;
+        Ok(changed)
+    }
+
+    fn book(&self) -> Option<Arc<RuleBook>> {
+        let (rules, settings) = (self.rules.as_ref()?, self.settings.rules.as_ref()?);
+        Some(Arc::new(RuleBook {
+            rules: Arc::clone(rules),
+            on_error: settings.on_error,
+            attachments: settings.attachments.clone(),
+            mailboxes: self.routes.clone(),
+        }))
     }
 
     /// What the engine may use.
@@ -133,11 +202,12 @@ impl Session {
             folders: self.settings.folders.clone(),
             quarantine: Some(self.settings.state.join("quarantine")),
             blobs: self.blobs.clone(),
+            rules: self.book(),
         }
     }
 
     /// The ledger, made where there is none. Refuses one of another migration: its ids mean nothing here.
-    pub fn ledger(&self) -> Result<Ledger> {
+    pub fn ledger(&mut self) -> Result<Ledger> {
         let ledger = open_ledger(&self.settings, true)?;
         let failed = |error: LedgerError| Box::new(failures::ledger(&error));
         let [source, destination] = &self.connectors;
@@ -157,7 +227,12 @@ impl Session {
                 }
             }
         }
+        if ledger.get_meta(STARTED).map_err(failed)?.is_none() {
+            let now = jiff::Timestamp::now().as_second();
+            ledger.set_meta(STARTED, &now.to_string()).map_err(failed)?;
+        }
         ledger.flush().map_err(failed)?;
+        self.began(Some(&ledger))?;
         Ok(ledger)
     }
 }
@@ -291,13 +366,8 @@ fn mailboxes(
                 Ok(credentials) if !wrong => ends.push(Endpoint {
                     plugin: plugin.clone(),
                     spec: AccountSpec {
-                        mailbox: mailbox.name.clone(),
-                        settings: merged(given, account),
                         credentials,
-                        ca: side.ca.clone(),
-                        base: settings.base.clone(),
-                        endpoints: side.allow.clone(),
-                        timeouts: Timeouts::default(),
+                        ..spec(settings, side, &mailbox.name, merged(given, account))
                     },
                 }),
                 Ok(_) => {}
@@ -310,10 +380,43 @@ fn mailboxes(
                 name: mailbox.name.clone(),
                 source,
                 destination,
+                attributes: mailbox.attributes.clone(),
             });
         }
     }
     ready
+}
+
+/// What an account is opened with, the credentials apart.
+fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Value>) -> AccountSpec {
+    AccountSpec {
+        mailbox: mailbox.to_owned(),
+        settings: given,
+        credentials: Credentials::None,
+        ca: side.ca.clone(),
+        base: settings.base.clone(),
+        endpoints: side.allow.clone(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// The destination of every mailbox of the settings: of those that are worked on, and of the others.
+fn destinations(settings: &Settings, plugin: &Plugin, mailboxes: &[Mailbox]) -> HashMap<String, Arc<dyn Provider>> {
+    let side = &settings.destination;
+    let others = settings.others.iter().map(|mailbox| {
+        let account = &mailbox.destination;
+        let (given, _) = split(plugin, side, account);
+        let elsewhere: Arc<dyn Provider> = Arc::new(Elsewhere {
+            plugin: plugin.clone(),
+            spec: spec(settings, side, &mailbox.name, merged(given, account)),
+            account: account.clone(),
+        });
+        (mailbox.name.clone(), elsewhere)
+    });
+    let own = mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.name.clone(), Arc::clone(&mailbox.destination)));
+    own.chain(others).collect()
 }
 
 /// Whether the connector's mailboxes have a password or token.

@@ -198,7 +198,21 @@ fn the_demo_loses_nothing_and_doubles_nothing() {
         (&0.into(), &0.into()),
         "{document:#}"
     );
-    assert_eq!(compared["equal"], compared["expected"], "{document:#}");
+    let count = |name: &str| compared[name].as_u64().unwrap();
+    assert_eq!(count("equal") + count("changed"), count("expected"), "{document:#}");
+    assert_eq!(
+        (count("changed"), count("left_out")),
+        (1, 1),
+        "as the rules say: {document:#}"
+    );
+    let rules: Vec<&str> = document["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|run| run["report"]["mailboxes"][0]["rules"].as_array().unwrap())
+        .map(|rule| rule["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(rules, ["old_mail", "flagged", "flagged", "unsent", "deleted"]);
     for run in document["runs"].as_array().unwrap() {
         let second = run["run"] == "second";
         let copied = run["report"]["mailboxes"][0]["worked"]["copied"].as_u64().unwrap();

@@ -2,15 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
 use whimbrel_ledger::{Batch, Durability, Ledger, LedgerError, MailboxId};
 use whimbrel_model::Failure;
+use whimbrel_rules::{MailboxFacts, RuleError, Step};
 
 use crate::{
-    Options, Stop,
-    observe::{Observer, Progress},
+    Provider,
+    observe::Progress,
+    orphans::Claims,
     report::{Problem, Worked},
+    routes::Routes,
+    rules::{RuleCount, Tally},
     run::Mailbox,
+    shared::Shared,
 };
 
 /// Why work on something ends early.
@@ -22,11 +26,14 @@ pub enum Halt {
     /// A connector failed, and trying again did not help.
     #[error("{side}: {failure}")]
     Failed {
-        /// "source" or "destination".
+        /// "source", "destination" or "rules".
         side: &'static str,
         /// How.
         failure: Failure,
     },
+    /// The rules failed, and the admin wants the run to stop then.
+    #[error(transparent)]
+    Rules(RuleError),
     /// The ledger failed: nothing can be recorded, so nothing may be done.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -45,6 +52,11 @@ impl Halt {
                 | Failure::TooLarge(_)
         )
     }
+
+    /// Whether it ends the whole run.
+    pub fn ends_the_run(&self) -> bool {
+        matches!(self, Self::Ledger(_) | Self::Rules(_))
+    }
 }
 
 /// One permit of the memory budget, in bytes.
@@ -58,43 +70,74 @@ pub struct Context {
     pub id: MailboxId,
     /// What is to be moved.
     pub mailbox: Mailbox,
-    /// Limits and policies.
-    pub options: Arc<Options>,
-    /// Bodies on the way, over all mailboxes, in units of [`MEMORY_UNIT`].
-    pub memory: Arc<Semaphore>,
-    /// Progress goes here.
-    pub observer: Arc<dyn Observer>,
-    /// Whether to go on.
-    pub stop: Stop,
+    /// What it shares with all others.
+    shared: Shared,
+    /// What scripts see of the mailbox.
+    pub facts: Arc<MailboxFacts>,
+    /// The destination collections that rules send items to.
+    pub routes: Routes,
+    /// Orphans that are spoken for.
+    pub claims: Claims,
     /// What was done so far.
     pub worked: Mutex<Worked>,
     problems: Mutex<Vec<Problem>>,
     notes: Mutex<Vec<String>>,
+    tally: Mutex<Tally>,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What a mailbox's work came to.
+pub struct Finished {
+    /// What was done.
+    pub worked: Worked,
+    /// What keeps it from being finished.
+    pub problems: Vec<Problem>,
+    /// What was done differently than asked.
+    pub notes: Vec<String>,
+    /// What each rule did.
+    pub rules: Vec<RuleCount>,
 }
 
 impl Context {
     /// At the start of a mailbox.
-    pub fn new(
-        ledger: Ledger,
-        id: MailboxId,
-        mailbox: Mailbox,
-        options: Arc<Options>,
-        memory: Arc<Semaphore>,
-        observer: Arc<dyn Observer>,
-        stop: Stop,
-    ) -> Self {
+    pub fn new(ledger: Ledger, id: MailboxId, mailbox: Mailbox, shared: Shared) -> Self {
         Self {
+            facts: Arc::new(MailboxFacts {
+                name: mailbox.name.clone(),
+                attributes: mailbox.attributes.clone(),
+            }),
             ledger,
             id,
             mailbox,
-            options,
-            memory,
-            observer,
-            stop,
+            shared,
+            routes: Routes::default(),
+            claims: Claims::default(),
             worked: Mutex::default(),
             problems: Mutex::default(),
             notes: Mutex::default(),
+            tally: Mutex::default(),
         }
+    }
+
+    /// How to reach the destination of another mailbox, which rules send items to.
+    pub fn provider_of(&self, account: MailboxId) -> Result<Arc<dyn Provider>, Halt> {
+        let name = self.ledger.mailbox_of(account)?;
+        let book = self.options.rules.as_ref();
+        book.and_then(|book| book.mailboxes.get(&name))
+            .cloned()
+            .ok_or_else(|| Halt::Failed {
+                side: "rules",
+                failure: Failure::Rules(format!(
+                    "messages were sent to the mailbox `{name}`, which the settings do not name (any more)"
+                )),
+            })
     }
 
     /// Commits, off the runtime's threads where it has to wait for the disk.
@@ -120,12 +163,19 @@ impl Context {
 
     /// Adds to what was done.
     pub fn count(&self, add: impl FnOnce(&mut Worked)) {
-        add(&mut self.worked.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut hold(&self.worked));
+    }
+
+    /// Counts what rules decided of one thing.
+    pub fn tally(&self, steps: &[Step]) {
+        if !steps.is_empty() {
+            hold(&self.tally).add(steps);
+        }
     }
 
     /// Records what keeps the mailbox from being finished, once.
     pub fn problem(&self, problem: Problem) {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = hold(&self.problems);
         if !problems.contains(&problem) {
             tracing::info!(mailbox = self.mailbox.name, code = problem.code, "{}", problem.text);
             problems.push(problem);
@@ -134,7 +184,7 @@ impl Context {
 
     /// Records what was done differently than asked, once.
     pub fn note(&self, note: String) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = hold(&self.notes);
         if !notes.contains(&note) {
             self.observer.notify(Progress::Warning {
                 mailbox: &self.mailbox.name,
@@ -145,11 +195,16 @@ impl Context {
     }
 
     /// What was recorded.
-    pub fn finish(&self) -> (Worked, Vec<Problem>, Vec<String>) {
-        (
-            *self.worked.lock().unwrap_or_else(PoisonError::into_inner),
-            std::mem::take(&mut *self.problems.lock().unwrap_or_else(PoisonError::into_inner)),
-            std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner)),
-        )
+    pub fn finish(&self) -> Finished {
+        Finished {
+            worked: *hold(&self.worked),
+            problems: std::mem::take(&mut *hold(&self.problems)),
+            notes: std::mem::take(&mut *hold(&self.notes)),
+            rules: hold(&self.tally).counts(),
+        }
     }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

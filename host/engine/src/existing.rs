@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use whimbrel_ledger::Target;
+use whimbrel_ledger::MailboxId;
 use whimbrel_model::{Change, Fingerprint, ItemMeta};
 
 use crate::{
@@ -17,6 +17,8 @@ const CANDIDATES: usize = 16;
 
 /// An index over items of the destination that no source item is known to lie at.
 pub struct Existing {
+    account: Option<MailboxId>,
+    collection: String,
     by_size: HashMap<u64, Vec<usize>>,
     by_received: HashMap<i64, Vec<usize>>,
     items: Vec<ItemMeta>,
@@ -25,9 +27,14 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Lists the collection.
-    pub async fn list(context: &Context, lane: &mut DestinationLane, target: &Target) -> Result<Self, Halt> {
-        let items = unknown_items(context, lane, &target.id, None).await?;
+    /// Lists the collection, which is in this account.
+    pub async fn list(
+        context: &Context,
+        lane: &mut DestinationLane,
+        account: Option<MailboxId>,
+        collection: &str,
+    ) -> Result<Self, Halt> {
+        let items = unknown_items(context, lane, account, collection, None).await?;
         let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
         let mut by_received: HashMap<i64, Vec<usize>> = HashMap::new();
         for (at, item) in items.iter().enumerate() {
@@ -39,6 +46,8 @@ impl Existing {
             }
         }
         Ok(Self {
+            account,
+            collection: collection.to_owned(),
             by_size,
             by_received,
             items,
@@ -52,7 +61,6 @@ impl Existing {
         &mut self,
         context: &Context,
         lane: &mut DestinationLane,
-        target: &Target,
         wanted: &ItemMeta,
         print: &Fingerprint,
     ) -> Result<Option<ItemMeta>, Halt> {
@@ -70,11 +78,17 @@ impl Existing {
         candidates.dedup();
         candidates.truncate(CANDIDATES);
         for at in candidates {
+            // What was unknown when this was listed may be an item's by now: other lanes lead here too.
+            let account = self.account.unwrap_or(context.id);
+            if context.ledger.occupied(account, &self.collection, &self.items[at].id)? {
+                self.used.insert(at);
+                continue;
+            }
             let theirs = match self.prints.get(&at) {
                 Some(print) => *print,
                 None => {
                     let ids = [self.items[at].id.clone()];
-                    let answers = persist!(context, lane, |account| account.fetch(&target.id, &ids))?;
+                    let answers = persist!(context, lane, |account| account.fetch(&self.collection, &ids))?;
                     let Some(Ok(item)) = answers.into_iter().next() else {
                         continue;
                     };
@@ -94,10 +108,11 @@ impl Existing {
     }
 }
 
-/// Items of a destination collection, from a cursor on, that the ledger knows no source item of.
+/// Items of a destination collection in this account, from a cursor on, that the ledger knows no source item of.
 pub async fn unknown_items(
     context: &Context,
     lane: &mut DestinationLane,
+    account: Option<MailboxId>,
     collection: &str,
     from: Option<&str>,
 ) -> Result<Vec<ItemMeta>, Halt> {
@@ -111,7 +126,9 @@ pub async fn unknown_items(
         ))?;
         for change in page.changes {
             if let Change::Upserted(meta) | Change::Marked(meta) = change
-                && context.ledger.placed(context.id, collection, &meta.id)?.is_none()
+                && !context
+                    .ledger
+                    .occupied(account.unwrap_or(context.id), collection, &meta.id)?
             {
                 items.push(meta);
             }

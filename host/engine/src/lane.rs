@@ -1,11 +1,16 @@
 //! A lane: one account that is opened when needed, and opened anew when its connection broke.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
+use whimbrel_ledger::MailboxId;
 use whimbrel_model::Failure;
 
 use crate::{
-    Progress,
+    Progress, Provider,
     connector::{Destination, Source},
     context::{Context, Halt},
 };
@@ -81,6 +86,8 @@ impl Patience {
 
 /// A source account.
 pub struct SourceLane {
+    /// Of another mailbox than the one at work.
+    other: Option<Arc<dyn Provider>>,
     account: Option<Box<dyn Source>>,
     /// With its failures.
     pub patience: Patience,
@@ -88,6 +95,8 @@ pub struct SourceLane {
 
 /// A destination account.
 pub struct DestinationLane {
+    /// Of another mailbox than the one at work.
+    other: Option<Arc<dyn Provider>>,
     account: Option<Box<dyn Destination>>,
     /// With its failures.
     pub patience: Patience,
@@ -99,6 +108,7 @@ macro_rules! lane {
             /// Not opened yet.
             pub fn new() -> Self {
                 Self {
+                    other: None,
                     account: None,
                     patience: Patience::new($side),
                 }
@@ -107,7 +117,8 @@ macro_rules! lane {
             /// The account, opened if it is not.
             pub async fn open(&mut self, context: &Context) -> Result<&mut dyn $account, Failure> {
                 if self.account.is_none() {
-                    self.account = Some(context.mailbox.$open.$open().await?);
+                    let provider = self.other.as_ref().unwrap_or(&context.mailbox.$open);
+                    self.account = Some(provider.$open().await?);
                 }
                 match &mut self.account {
                     Some(account) => Ok(account.as_mut()),
@@ -130,6 +141,35 @@ macro_rules! lane {
 
 lane!(SourceLane, Source, source, "source");
 lane!(DestinationLane, Destination, destination, "destination");
+
+/// Lanes to one mailbox's destination, and to those of other mailboxes that its rules send items to.
+pub struct Lanes<'a> {
+    own: &'a mut DestinationLane,
+    others: HashMap<MailboxId, DestinationLane>,
+}
+
+impl<'a> Lanes<'a> {
+    /// With a lane to the mailbox's own account.
+    pub fn new(own: &'a mut DestinationLane) -> Self {
+        Self {
+            own,
+            others: HashMap::new(),
+        }
+    }
+
+    /// The lane to this account; none: the mailbox's own.
+    pub fn to(&mut self, context: &Context, account: Option<MailboxId>) -> Result<&mut DestinationLane, Halt> {
+        let Some(account) = account else { return Ok(self.own) };
+        match self.others.entry(account) {
+            Entry::Occupied(lane) => Ok(lane.into_mut()),
+            Entry::Vacant(place) => {
+                let mut lane = DestinationLane::new();
+                lane.other = Some(context.provider_of(account)?);
+                Ok(place.insert(lane))
+            }
+        }
+    }
+}
 
 /// Calls an account until it works or trying again does not help. Only for calls that may be repeated.
 macro_rules! persist {

@@ -10,12 +10,14 @@
 //! 2. the source's collections are listed, from the cursors that the ledger holds ([`scan`]): new items wait as
 //!    `pending`, changed flags as marks, vanished items become orphans;
 //! 3. destination collections are planned as a whole and then made ([`names`], [`targets`]);
-//! 4. what waits is copied ([`copy`]), several collections at once: bodies are fetched, known again if they are
-//!    orphans, an intent is flushed, the batch is put, placements are flushed.
+//! 4. what waits is copied ([`copy`]), several collections at once: bodies are fetched, the rules decide ([`rules`]),
+//!    what is an orphan is known again ([`orphans`]), an intent is flushed, the batch is put, placements are flushed
+//!    ([`put`]).
 
 #[macro_use]
 mod lane;
 
+mod aside;
 mod assess;
 mod check;
 mod connector;
@@ -28,14 +30,21 @@ mod marks;
 mod names;
 mod observe;
 mod options;
+mod orphans;
 mod plan;
 mod prepare;
+mod preview;
+mod put;
 mod quarantine;
 mod remedy;
 mod report;
+mod routes;
+mod rules;
 mod run;
 mod scan;
 mod settle;
+mod shared;
+mod spots;
 mod stop;
 mod targets;
 
@@ -46,7 +55,9 @@ pub use names::{NameNote, PlannedName};
 pub use observe::{NoObserver, Observer, Progress};
 pub use options::{FolderOptions, Options};
 pub use plan::{Plan, PlanError, Step, plan};
+pub use preview::{Previewed, Scope, preview};
 pub use remedy::remedy;
 pub use report::{Counts, MailboxReport, Problem, Report, Worked};
+pub use rules::{AttachmentFolder, OnError, RuleBook, RuleCount};
 pub use run::{EngineError, Mailbox, migrate, requeue, status};
 pub use stop::Stop;

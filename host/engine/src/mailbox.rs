@@ -8,13 +8,16 @@ use std::{
 use tokio::task::JoinSet;
 use whimbrel_ledger::{CollectionId, Fate};
 use whimbrel_model::{Collection, Kind, Limits};
+use whimbrel_rules::Hook;
 
 use crate::{
     Progress,
     context::{Context, Halt},
     copy::{Queue, copy_lane},
-    lane::{DestinationLane, SourceLane},
+    lane::{DestinationLane, Lanes, SourceLane},
+    quarantine,
     report::{Problem, unlisted},
+    rules::{self, FolderRules, OnError, failed, filter_folder, rule_folders},
     scan::{collection_gone, scan},
     settle::settle_all,
     targets::make_targets,
@@ -22,12 +25,24 @@ use crate::{
 
 /// Moves what is new and what changed.
 pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
+    if rule_mailbox(context)? {
+        return Ok(());
+    }
+    sweep(context).await;
     let mut destination = DestinationLane::new();
     if !context.ledger.intents(context.id)?.is_empty() {
-        settle_all(context, &mut destination).await?;
+        settle_all(context, &mut Lanes::new(&mut destination)).await?;
     }
     let mut source = SourceLane::new();
-    let sources = list(context, &mut source).await?;
+    let mut sources = list(context, &mut source).await?;
+    let folders = rule_folders(context, &sources)?;
+    for record in context.ledger.collections(context.id)? {
+        if let Some((reason, ruling)) = folders.skipped.get(&record.source.id) {
+            filter_folder(context, record.id, reason, ruling).await?;
+        }
+    }
+    sources.retain(|collection| folders.moves(&collection.id));
+    folders.subscribe(&mut sources);
     let (items, bytes) = waiting(context)?;
     context.observer.notify(Progress::Planned {
         mailbox: &context.mailbox.name,
@@ -48,9 +63,54 @@ pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
             .filter(|collection| collection.kind == *kind)
             .cloned()
             .collect();
-        make_targets(context, &mut destination, &of_kind, limits).await?;
+        make_targets(context, &mut destination, &of_kind, &folders.placed, limits).await?;
     }
-    copy(context, source, destination, limits).await
+    copy(context, source, destination, limits, &folders).await
+}
+
+/// Removes the unfinished files that a killed run left.
+async fn sweep(context: &Arc<Context>) {
+    let context = context.clone();
+    let swept = tokio::task::spawn_blocking(move || {
+        let name = &context.mailbox.name;
+        if let Some(folder) = &context.options.quarantine {
+            quarantine::sweep(folder, name);
+        }
+        let book = context.options.rules.as_ref();
+        if let Some(place) = book.and_then(|book| book.attachments.as_ref()) {
+            rules::sweep(place, name);
+        }
+    });
+    if let Err(panicked) = swept.await {
+        std::panic::resume_unwind(panicked.into_panic());
+    }
+}
+
+/// Asks the rules about the mailbox as a whole; true where they leave it out.
+fn rule_mailbox(context: &Context) -> Result<bool, Halt> {
+    let book = context.options.rules.as_ref();
+    let Some(book) = book.filter(|book| book.rules.has(Hook::Mailbox)) else {
+        return Ok(false);
+    };
+    let decision = match book.rules.mailbox(&context.facts) {
+        Ok(decision) => decision,
+        Err(error) if book.on_error == OnError::Stop => return Err(Halt::Rules(error)),
+        Err(error) => {
+            return Err(Halt::Failed {
+                side: "rules",
+                failure: failed(&error),
+            });
+        }
+    };
+    context.tally(&decision.steps);
+    for note in decision.notes {
+        context.note(note);
+    }
+    if let Some(reason) = decision.skip {
+        context.note(format!("left out by a rule: {reason}"));
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Lists all collections of the source into the ledger; gives them.
@@ -113,7 +173,7 @@ async fn scan_new(
         others.spawn(async move { scan_queue(&context, &mut SourceLane::new(), &queue).await });
     }
     let mine = scan_queue(context, source, &queue).await;
-    if matches!(mine, Err(Halt::Ledger(_))) {
+    if matches!(&mine, Err(halt) if halt.ends_the_run()) {
         others.abort_all();
     }
     join(others, mine).await
@@ -208,10 +268,12 @@ async fn copy(
     source: SourceLane,
     destination: DestinationLane,
     limits: HashMap<Kind, Limits>,
+    folders: &FolderRules,
 ) -> Result<(), Halt> {
     let mut queue = Vec::new();
     for record in context.ledger.collections(context.id)? {
-        if !context.ledger.todo(context.id, record.id, None, 1)?.is_empty()
+        if folders.moves(&record.source.id)
+            && !context.ledger.todo(context.id, record.id, None, 1)?.is_empty()
             && let Some(target) = record.target.clone()
         {
             queue.push((record, target));
@@ -243,7 +305,8 @@ async fn join(mut others: JoinSet<Result<(), Halt>>, mine: Result<(), Halt>) -> 
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => continue,
         };
-        if result.is_ok() || matches!(other, Err(Halt::Ledger(_))) && !matches!(result, Err(Halt::Ledger(_))) {
+        let ends = |result: &Result<(), Halt>| matches!(result, Err(halt) if halt.ends_the_run());
+        if result.is_ok() || ends(&other) && !ends(&result) {
             result = other;
         }
     }
@@ -252,5 +315,8 @@ async fn join(mut others: JoinSet<Result<(), Halt>>, mine: Result<(), Halt>) -> 
 
 /// Whether a fate can be tried again.
 pub fn retriable(fate: &Fate) -> bool {
-    matches!(fate, Fate::Failed { .. } | Fate::Oversize { .. })
+    matches!(
+        fate,
+        Fate::Failed { .. } | Fate::Oversize { .. } | Fate::Filtered { .. }
+    )
 }

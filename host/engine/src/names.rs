@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use whimbrel_model::{Collection, Limits, Role};
+use whimbrel_rules::Wanted;
 
 use crate::FolderOptions;
 
@@ -18,6 +19,8 @@ pub enum NameNote {
     SpecialUse,
     /// The settings say so.
     Mapped,
+    /// A rule says so.
+    Rule,
     /// It was there in an earlier run.
     Kept,
     /// Its parent goes elsewhere.
@@ -43,14 +46,25 @@ pub struct PlannedName {
     pub notes: Vec<NameNote>,
 }
 
-/// Plans names for all folders at once. `kept` holds what earlier runs decided, by source id.
+/// What decides where folders go, beside their own names.
+#[derive(Debug, Clone, Copy)]
+pub struct Guides<'a> {
+    /// What earlier runs decided, by source id: it stands.
+    pub kept: &'a HashMap<String, Vec<String>>,
+    /// What rules say, by source id.
+    pub ruled: &'a HashMap<String, Wanted>,
+    /// What the settings say.
+    pub options: &'a FolderOptions,
+}
+
+/// Plans names for all folders at once.
 pub fn plan_names(
     sources: &[Collection],
     destinations: &[Collection],
-    kept: &HashMap<String, Vec<String>>,
+    guides: Guides<'_>,
     limits: &Limits,
-    options: &FolderOptions,
 ) -> Vec<PlannedName> {
+    let kept = guides.kept;
     let by_role: HashMap<Role, &Collection> = destinations
         .iter()
         .filter(|collection| collection.selectable)
@@ -76,7 +90,7 @@ pub fn plan_names(
                 &mut roles_used,
                 &moved,
                 limits,
-                options,
+                guides,
                 &mut notes,
             );
             if limits.max_path_depth.is_some_and(|depth| path.len() > depth as usize) {
@@ -87,7 +101,8 @@ pub fn plan_names(
                     &mut notes,
                 );
             }
-            if !taken.insert(key(&path, limits)) {
+            // Who writes a rule may lead several folders into one.
+            if !notes.contains(&NameNote::Rule) && !taken.insert(key(&path, limits)) {
                 path = unique(path, &taken, limits);
                 taken.insert(key(&path, limits));
                 notes.push(NameNote::Collision);
@@ -116,9 +131,24 @@ fn wanted(
     roles_used: &mut HashSet<Role>,
     moved: &HashMap<&[String], Vec<String>>,
     limits: &Limits,
-    options: &FolderOptions,
+    guides: Guides<'_>,
     notes: &mut Vec<NameNote>,
 ) -> Vec<String> {
+    match guides.ruled.get(&collection.id) {
+        Some(Wanted::Path(path)) if !path.is_empty() => {
+            notes.push(NameNote::Rule);
+            return path.iter().map(|segment| segment_for(segment, limits, notes)).collect();
+        }
+        Some(Wanted::Role(role)) => {
+            notes.push(NameNote::Rule);
+            return match by_role.get(role) {
+                Some(there) => there.path.clone(),
+                None => standard_path(*role),
+            };
+        }
+        _ => {}
+    }
+    let options = guides.options;
     if let Some(path) = options.mapped(&collection.path).filter(|path| !path.is_empty()) {
         notes.push(NameNote::Mapped);
         return path.iter().map(|segment| segment_for(segment, limits, notes)).collect();
@@ -150,6 +180,47 @@ fn wanted(
     };
     path.push(segment_for(last, limits, notes));
     path
+}
+
+/// Where a folder of this purpose goes where the destination has none, by its usual English name.
+pub fn standard_path(role: Role) -> Vec<String> {
+    let name = match role {
+        Role::Inbox => "INBOX",
+        Role::Archive => "Archive",
+        Role::Drafts => "Drafts",
+        Role::Sent => "Sent",
+        Role::Junk => "Junk",
+        Role::Trash => "Trash",
+        Role::All => "All Mail",
+        Role::Flagged => "Flagged",
+        Role::Important => "Important",
+        Role::Templates => "Templates",
+        Role::Outbox => "Outbox",
+        Role::Memos => "Notes",
+    };
+    vec![name.to_owned()]
+}
+
+/// A path that a rule names, as the destination can keep it: one that is there already in the destination's own
+/// spelling, parents included.
+pub fn destination_path(path: &[String], there: &[Collection], limits: &Limits) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut out: Vec<String> = path
+        .iter()
+        .map(|segment| segment_for(segment, limits, &mut notes))
+        .collect();
+    if let Some(depth) = limits.max_path_depth.filter(|depth| out.len() > *depth as usize) {
+        out = flatten(&out, depth.max(1) as usize, limits, &mut notes);
+    }
+    for length in (1..=out.len()).rev() {
+        let wanted = key(&out[..length], limits);
+        if let Some(found) = there.iter().find(|other| key(&other.path, limits) == wanted) {
+            let mut path = found.path.clone();
+            path.extend_from_slice(&out[length..]);
+            return path;
+        }
+    }
+    out
 }
 
 /// One segment as the destination can keep it.
@@ -291,17 +362,66 @@ mod tests {
         }
     }
 
+    fn guided(
+        sources: &[Collection],
+        destinations: &[Collection],
+        kept: &HashMap<String, Vec<String>>,
+        ruled: &HashMap<String, Wanted>,
+        limits: &Limits,
+    ) -> Vec<PlannedName> {
+        let guides = Guides {
+            kept,
+            ruled,
+            options: &FolderOptions::default(),
+        };
+        plan_names(sources, destinations, guides, limits)
+    }
+
+    #[test]
+    fn rules_come_before_everything_but_earlier_runs() {
+        let sources = [
+            folder("Gesendet", None),
+            folder("Sent", Some(Role::Sent)),
+            folder("Old", None),
+            folder("Old/2001", None),
+            folder("Spam", None),
+        ];
+        let destinations = [folder("Sent Items", Some(Role::Sent))];
+        let ruled = HashMap::from([
+            ("Gesendet".to_owned(), Wanted::Role(Role::Sent)),
+            ("Old".to_owned(), Wanted::Path(vec!["Archive".into(), "Old".into()])),
+            ("Spam".to_owned(), Wanted::Role(Role::Junk)),
+        ]);
+        let names = guided(&sources, &destinations, &HashMap::new(), &ruled, &Limits::default());
+        let paths: Vec<String> = names.iter().map(|name| name.path.join("/")).collect();
+        assert_eq!(
+            paths,
+            ["Sent Items", "Sent Items", "Archive/Old", "Archive/Old/2001", "Junk"]
+        );
+    }
+
+    #[test]
+    fn a_path_that_rules_name_is_found_in_the_destinations_own_spelling() {
+        let there = [folder("INBOX", Some(Role::Inbox)), folder("ARCHIVE", None)];
+        let insensitive = Limits {
+            case_insensitive_names: true,
+            forbidden_in_names: ":".into(),
+            ..Limits::default()
+        };
+        let at = |path: &str, limits: &Limits| {
+            let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+            destination_path(&path, &there, limits).join("/")
+        };
+        assert_eq!(at("Archive/20:19", &insensitive), "ARCHIVE/20_19");
+        assert_eq!(at("Archive/2019", &Limits::default()), "Archive/2019");
+        assert_eq!(at("inbox", &Limits::default()), "INBOX");
+    }
+
     fn planned(sources: &[Collection], destinations: &[Collection], limits: &Limits) -> Vec<String> {
-        plan_names(
-            sources,
-            destinations,
-            &HashMap::new(),
-            limits,
-            &FolderOptions::default(),
-        )
-        .into_iter()
-        .map(|name| name.path.join("/"))
-        .collect()
+        guided(sources, destinations, &HashMap::new(), &HashMap::new(), limits)
+            .into_iter()
+            .map(|name| name.path.join("/"))
+            .collect()
     }
 
     #[test]
@@ -360,7 +480,7 @@ mod tests {
             ..Limits::default()
         };
         let kept = HashMap::from([("B".to_owned(), vec!["B".to_owned()])]);
-        let names = plan_names(&sources, &[], &kept, &limits, &FolderOptions::default());
+        let names = guided(&sources, &[], &kept, &HashMap::new(), &limits);
         assert_eq!(
             (names[0].path.join("/"), names[1].path.join("/")),
             ("b (2)".into(), "B".into())
@@ -401,7 +521,7 @@ mod tests {
                 max_name_bytes: Some(12),
                 ..Limits::default()
             };
-            let names = plan_names(&sources, &[], &HashMap::new(), &limits, &FolderOptions::default());
+            let names = guided(&sources, &[], &HashMap::new(), &HashMap::new(), &limits);
             prop_assert_eq!(names.len(), sources.len());
             let keys: HashSet<String> = names.iter().map(|name| key(&name.path, &limits)).collect();
             prop_assert_eq!(keys.len(), names.len());

@@ -1,8 +1,10 @@
 //! What an admin can choose for a run.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use whimbrel_wire::BlobStore;
+
+use crate::RuleBook;
 
 /// Limits and policies of a run.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Options {
     pub quarantine: Option<PathBuf>,
     /// Where converted bodies are built.
     pub blobs: BlobStore,
+    /// The admin's rules.
+    pub rules: Option<Arc<RuleBook>>,
 }
 
 /// Which folders are moved, and where to. Paths are joined by `/`, and compared without regard to case.

@@ -1,15 +1,20 @@
 //! What a run would do, as data. Reads both sides and the ledger, changes none of them.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Ledger, LedgerError, MailboxId};
 use whimbrel_model::{Change, Collection, Failure, Kind, Limits, display_path, flags};
+use whimbrel_rules::{Hook, MailboxFacts, RuleError, Wanted};
 
 use crate::{
     Mailbox, Options,
     connector::Source,
-    names::{NameNote, plan_names},
+    names::{Guides, NameNote, plan_names},
+    rules::{self, Foreseen, Foresight},
 };
 
 /// Changes asked for at once.
@@ -69,6 +74,22 @@ pub enum Step {
         /// Path at the source.
         from: String,
     },
+    /// Items are left out by rules, as far as their listing tells.
+    Filter {
+        /// Path at the source.
+        from: String,
+        /// How many.
+        items: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Rules decide on items when they have seen them; `rules try` shows what.
+    Rule {
+        /// Path at the source.
+        from: String,
+        /// On how many.
+        items: u64,
+    },
     /// All ids changed: items are read again and matched by content.
     Rematch {
         /// Path at the source.
@@ -95,6 +116,9 @@ pub struct Plan {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// The rules failed on a folder.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// A side failed.
     #[error("{side}: {failure}")]
     Failed {
@@ -138,7 +162,25 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
     let (wanted, excluded): (Vec<Collection>, Vec<Collection>) = sources
         .into_iter()
         .partition(|collection| !options.folders.excludes(&collection.path));
-    let mut steps = folders(&wanted, &there, &records, &limits, options);
+    let facts = Arc::new(MailboxFacts {
+        name: mailbox.name.clone(),
+        attributes: mailbox.attributes.clone(),
+    });
+    let (mut placed, mut left_out) = (HashMap::new(), HashMap::new());
+    let book = options.rules.as_ref();
+    if let Some(book) = book.filter(|book| book.rules.has(Hook::Folder)) {
+        for collection in &wanted {
+            let decision = book.rules.folder(&rules::facts(&facts, collection))?;
+            placed.extend(decision.place.map(|place| (collection.id.clone(), place)));
+            left_out.extend(decision.skip.map(|reason| (collection.id.clone(), reason)));
+        }
+    }
+    let kept: Vec<Collection> = wanted
+        .iter()
+        .filter(|collection| !left_out.contains_key(&collection.id))
+        .cloned()
+        .collect();
+    let mut steps = folders(&kept, &there, &records, &placed, &limits, options);
     steps.extend(excluded.iter().map(|collection| Step::Exclude {
         from: collection.display_path(),
     }));
@@ -148,7 +190,15 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
         .min();
     for collection in wanted.iter().filter(|collection| collection.selectable) {
         let record = records.get(&collection.id);
-        steps.extend(items(source.as_mut(), collection, known, record, limit).await?);
+        let foresight = Foresight::over(book.map(|book| &book.rules), &facts, collection);
+        let reason = left_out.get(&collection.id);
+        let scope = Scope {
+            known,
+            record,
+            limit,
+            reason,
+        };
+        steps.extend(items(source.as_mut(), collection, scope, foresight).await?);
     }
     Ok(Plan {
         mailbox: mailbox.name.clone(),
@@ -160,6 +210,7 @@ fn folders(
     wanted: &[Collection],
     there: &[Collection],
     records: &HashMap<String, CollectionRecord>,
+    placed: &HashMap<String, Wanted>,
     limits: &Limits,
     options: &Options,
 ) -> Vec<Step> {
@@ -167,7 +218,12 @@ fn folders(
         .iter()
         .filter_map(|(id, record)| Some((id.clone(), record.target.as_ref()?.path.clone())))
         .collect::<HashMap<_, _>>();
-    let names = plan_names(wanted, there, &kept, limits, &options.folders);
+    let guides = Guides {
+        kept: &kept,
+        ruled: placed,
+        options: &options.folders,
+    };
+    let names = plan_names(wanted, there, guides, limits);
     wanted
         .iter()
         .zip(names)
@@ -191,13 +247,28 @@ fn folders(
         .collect()
 }
 
+/// What a collection's items are looked at with.
+struct Scope<'a> {
+    known: Option<(&'a Ledger, MailboxId)>,
+    record: Option<&'a CollectionRecord>,
+    /// The largest item that goes, in bytes.
+    limit: Option<u64>,
+    /// Why rules leave all of them out, if they do.
+    reason: Option<&'a String>,
+}
+
 async fn items(
     source: &mut dyn Source,
     collection: &Collection,
-    known: Option<(&Ledger, MailboxId)>,
-    record: Option<&CollectionRecord>,
-    limit: Option<u64>,
+    scope: Scope<'_>,
+    mut foresight: Foresight,
 ) -> Result<Vec<Step>, PlanError> {
+    let Scope {
+        known,
+        record,
+        limit,
+        reason,
+    } = scope;
     let at_source = |failure| PlanError::Failed {
         side: "source",
         failure,
@@ -222,6 +293,11 @@ async fn items(
         )
     });
     let (mut marks, mut oversize, mut listed) = (0, 0, record.map_or(0, |record| record.totals.live));
+    let (mut filtered, mut unseen): (BTreeMap<String, u64>, u64) = (BTreeMap::new(), 0);
+    if let Some(reason) = reason.filter(|_| copies > 0) {
+        filtered.insert(reason.clone(), copies);
+        (copies, bytes) = (0, 0);
+    }
     let mut cursor = record
         .and_then(|record| record.cursor.as_deref())
         .map(|cursor| cursor.get(1..).unwrap_or_default().to_owned());
@@ -242,14 +318,26 @@ async fn items(
                 Some(item) if item.live => {
                     marks += u64::from(!flags::same(&item.meta.flags, &meta.flags));
                 }
+                _ if reason.is_some() => {
+                    *filtered.entry(reason.cloned().unwrap_or_default()).or_default() += 1;
+                    listed += 1;
+                }
                 _ if limit.is_some_and(|limit| meta.size.is_some_and(|size| size > limit)) => {
                     oversize += 1;
                     listed += 1;
                 }
                 _ => {
+                    listed += 1;
+                    match foresight.foresee(meta) {
+                        Foreseen::LeftOut(reason) => {
+                            *filtered.entry(reason).or_default() += 1;
+                            continue;
+                        }
+                        Foreseen::Unseen => unseen += 1,
+                        Foreseen::Decided => {}
+                    }
                     copies += 1;
                     bytes += meta.size.unwrap_or(0);
-                    listed += 1;
                 }
             }
         }
@@ -265,6 +353,17 @@ async fn items(
             bytes,
         });
     }
+    if unseen > 0 {
+        steps.push(Step::Rule {
+            from: from.clone(),
+            items: unseen,
+        });
+    }
+    steps.extend(filtered.into_iter().map(|(reason, items)| Step::Filter {
+        from: from.clone(),
+        items,
+        reason,
+    }));
     if marks > 0 {
         steps.push(Step::Mark {
             from: from.clone(),

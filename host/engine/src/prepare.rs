@@ -1,22 +1,22 @@
-//! From a fetched batch to one that can be put: what is gone, odd, known again or there already is settled on the way.
+//! From what the rules let pass to what can be put: what is gone, odd, known again or there already is settled on the way.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use whimbrel_ledger::{
-    Batch, CollectionId, CollectionRecord, Durability, Fate, Intent, IntentItem, ItemRecord, Target,
-};
+use whimbrel_ledger::{Batch, CollectionRecord, Fate, IntentItem, ItemRecord, Place};
 use whimbrel_model::{Failure, Fingerprint, ItemMeta, Limits, Outcome, Remark, flags};
+use whimbrel_rules::{Decision, FolderFacts};
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
 
 use crate::{
     context::{Context, Halt},
     diagnose::diagnose,
-    existing::Existing,
     lane::DestinationLane,
+    orphans::known_again,
     quarantine,
     report::Problem,
-    settle::{settle, settle_late},
+    rules::{Ruled, Undecided, apply_marks, excused},
+    spots::Spot,
 };
 
 /// The name under which a conversion of line ends is recorded.
@@ -28,10 +28,16 @@ pub struct Ready {
     pub record: ItemRecord,
     /// What is put.
     pub item: Item,
-    /// Of the source's bytes.
+    /// The source's bytes.
+    pub original: Blob,
+    /// Of them.
     pub fingerprint: Fingerprint,
+    /// Of what is put, where rules changed it.
+    pub put: Option<Fingerprint>,
     /// What was changed.
     pub repairs: Vec<String>,
+    /// Whether it is one of the further copies that rules asked for.
+    pub copy: bool,
 }
 
 impl Ready {
@@ -41,6 +47,9 @@ impl Ready {
             collection: collection.id,
             id: self.record.meta.id.clone(),
             fingerprint: self.fingerprint,
+            put: self.put,
+            copy: self.copy,
+            orphan: None,
             repairs: self.repairs.clone(),
         }
     }
@@ -52,85 +61,152 @@ pub struct Fetched {
     pub record: ItemRecord,
     /// What the source gave.
     pub answer: Result<Item, Failure>,
+    /// What the rules decided of it from its listing alone.
+    pub decision: Option<Decision>,
 }
 
-/// Where a batch goes.
-pub struct Place<'a> {
+/// From where, and to where.
+pub struct Site<'a> {
     /// From this collection of the source.
     pub collection: &'a CollectionRecord,
     /// Into this one of the destination.
-    pub target: &'a Target,
-    /// Which takes so much.
-    pub limits: &'a Limits,
+    pub spot: &'a mut Spot,
 }
 
-/// Sorts a fetched batch out; what remains is to be put. Fates that need no put are recorded in `batch`.
-pub async fn prepare(
+/// What could be read of a batch. The fates of the others are recorded in `batch`.
+pub async fn read(
     context: &Context,
-    lane: &mut DestinationLane,
-    place: &Place<'_>,
-    existing: &mut Option<Existing>,
+    collection: &CollectionRecord,
+    facts: &Arc<FolderFacts>,
     fetched: Vec<Fetched>,
     batch: &mut Batch,
-) -> Result<Vec<Ready>, Halt> {
-    let mut ready = Vec::with_capacity(fetched.len());
-    let mut taken = HashSet::new();
-    for Fetched { record, answer } in fetched {
+) -> Result<Vec<Undecided>, Halt> {
+    let mut out = Vec::with_capacity(fetched.len());
+    for Fetched {
+        record,
+        answer,
+        decision,
+    } in fetched
+    {
         let item = match answer {
             Ok(item) => item,
             Err(failure) => {
-                unfetched(context, place, &record, failure, batch);
+                unfetched(context, collection, facts, &record, failure, batch)?;
                 continue;
             }
         };
-        let fingerprint = match item.content.fingerprint().await {
-            Ok(fingerprint) => fingerprint,
+        match item.content.fingerprint().await {
+            Ok(fingerprint) => out.push(Undecided {
+                record,
+                item,
+                fingerprint,
+                decision,
+            }),
             Err(error) => {
                 let failure = Failure::Unavailable(format!("the content could not be read: {error}"));
-                context.problem(Problem::new(
-                    Some(place.collection.source.display_path()),
-                    "source",
-                    &failure,
-                ));
-                continue;
+                context.problem(Problem::new(Some(collection.source.display_path()), "source", &failure));
             }
-        };
-        if known_again(context, lane, place, (&record, &item, &fingerprint), &mut taken, batch).await? {
+        }
+    }
+    Ok(out)
+}
+
+/// Sorts out what goes to one collection; what remains is to be put. Fates that need no put are recorded in `batch`.
+pub async fn main(
+    context: &Context,
+    lane: &mut DestinationLane,
+    site: Site<'_>,
+    items: Vec<Ruled>,
+    batch: &mut Batch,
+) -> Result<Vec<Ready>, Halt> {
+    let mut ready = Vec::with_capacity(items.len());
+    for one in items {
+        if known_again(context, lane, &site, &one, batch).await? {
             continue;
         }
-        if let Some(existing) = existing
-            && let Some(there) = existing
-                .find(context, lane, place.target, &record.meta, &fingerprint)
-                .await?
+        let print = one.put.as_ref().unwrap_or(&one.fingerprint);
+        let spot = &mut *site.spot;
+        if let Some(existing) = &mut spot.existing
+            && let Some(there) = existing.find(context, lane, &one.record.meta, print).await?
         {
-            merge(context, lane, place, &record, &there, fingerprint, batch).await?;
+            merge(context, lane, &site, &one, &there, batch).await?;
             continue;
         }
-        if let Some(one) = ready_one(context, place, record, item, fingerprint, batch).await {
-            ready.push(one);
-        }
+        ready.extend(ready_one(context, site.collection, &site.spot.limits, one, batch).await);
     }
     Ok(ready)
 }
 
+/// A further copy that is to be put, unless it is there.
+pub async fn further_copy(
+    context: &Context,
+    lane: &mut DestinationLane,
+    collection: &CollectionRecord,
+    spot: &mut Spot,
+    one: &Ruled,
+    batch: &mut Batch,
+) -> Result<Option<Ready>, Halt> {
+    let there = one
+        .record
+        .copies
+        .iter()
+        .any(|copy| (copy.mailbox, &copy.collection) == (spot.account, &spot.target.id));
+    if there {
+        return Ok(None);
+    }
+    let here = |copy: &&Place| (copy.mailbox, &copy.collection) == (spot.account, &spot.target.id);
+    let mut known = one.orphan.iter().flat_map(|(_, orphan)| &orphan.copies);
+    if let Some(place) = known.find(here) {
+        batch.copied(collection.id, &one.record.meta.id, place.clone());
+        return Ok(None);
+    }
+    let print = one.put.as_ref().unwrap_or(&one.fingerprint);
+    if let Some(existing) = &mut spot.existing
+        && let Some(found) = existing.find(context, lane, &one.record.meta, print).await?
+    {
+        let place = Place {
+            mailbox: spot.account,
+            collection: spot.target.id.clone(),
+            id: Some(found.id),
+        };
+        batch.copied(collection.id, &one.record.meta.id, place);
+        return Ok(None);
+    }
+    let Ok((content, repairs)) = with_line_ends(context, collection, &spot.limits, one).await else {
+        return Ok(None);
+    };
+    if size_limit(context, &spot.limits).is_some_and(|limit| content.size() > limit) {
+        // The item itself meets the same limit, and says so.
+        return Ok(None);
+    }
+    Ok(Some(Ready {
+        copy: true,
+        ..ready(one, content, repairs)
+    }))
+}
+
 /// An item that the source did not give.
-fn unfetched(context: &Context, place: &Place<'_>, record: &ItemRecord, failure: Failure, batch: &mut Batch) {
+fn unfetched(
+    context: &Context,
+    collection: &CollectionRecord,
+    facts: &Arc<FolderFacts>,
+    record: &ItemRecord,
+    failure: Failure,
+    batch: &mut Batch,
+) -> Result<(), Halt> {
     let id = &record.meta.id;
     match failure {
         Failure::NotFound(_) => {
-            batch.vanished(place.collection.id, id);
+            batch.vanished(collection.id, id);
             context.count(|worked| worked.vanished += 1);
         }
         failure if failure.retry_may_help() => {
-            context.problem(Problem::new(
-                Some(place.collection.source.display_path()),
-                "source",
-                &failure,
-            ));
+            context.problem(Problem::new(Some(collection.source.display_path()), "source", &failure));
         }
+        failure if excused(context, collection, facts, record, ("source", &failure), batch)? => {}
         failure => {
             batch.settle(
-                place.collection.id,
+                collection.id,
                 id,
                 Fate::Failed {
                     failure,
@@ -142,196 +218,51 @@ fn unfetched(context: &Context, place: &Place<'_>, record: &ItemRecord, failure:
             );
         }
     }
-}
-
-/// An item that lies at the destination already, since it was found before: under another id, or in another folder.
-async fn known_again(
-    context: &Context,
-    lane: &mut DestinationLane,
-    place: &Place<'_>,
-    (record, item, fingerprint): (&ItemRecord, &Item, &Fingerprint),
-    taken: &mut HashSet<(CollectionId, String)>,
-    batch: &mut Batch,
-) -> Result<bool, Halt> {
-    let orphans = context.ledger.orphans(context.id, &fingerprint.exact)?;
-    let here =
-        |orphan: &ItemRecord| matches!(&orphan.fate, Fate::Placed { collection, .. } if *collection == place.target.id);
-    loop {
-        let choice = orphans
-            .iter()
-            .filter(|(collection, orphan)| !taken.contains(&(*collection, orphan.meta.id.clone())))
-            .min_by_key(|(_, orphan)| (!here(orphan), orphan.meta.received != record.meta.received));
-        let Some((collection, orphan)) = choice else {
-            return Ok(false);
-        };
-        let Fate::Placed {
-            collection: origin,
-            id: Some(id),
-            ..
-        } = &orphan.fate
-        else {
-            return Ok(false);
-        };
-        if here(orphan) {
-            context.count(|worked| worked.adopted += 1);
-            taken.insert((*collection, orphan.meta.id.clone()));
-            let meta = item_meta(record, item);
-            batch.adopt(
-                (*collection, &orphan.meta.id),
-                place.collection.id,
-                &meta,
-                orphan.fate.clone(),
-            );
-            return Ok(true);
-        }
-        if !place.limits.abilities.server_side_move {
-            return Ok(false);
-        }
-        taken.insert((*collection, orphan.meta.id.clone()));
-        match relocate(
-            context,
-            lane,
-            place,
-            (record, item, fingerprint),
-            (*collection, orphan),
-            (origin, id),
-        )
-        .await?
-        {
-            Relocated::Done => {
-                context.count(|worked| worked.relocated += 1);
-                return Ok(true);
-            }
-            // The item is recorded as what was moved: the orphan is not there any more.
-            Relocated::Settled => {
-                context.count(|worked| worked.relocated += 1);
-                batch.forget(*collection, &orphan.meta.id);
-                return Ok(true);
-            }
-            Relocated::Gone => batch.forget(*collection, &orphan.meta.id),
-            Relocated::No => return Ok(false),
-        }
-    }
-}
-
-/// What became of a wish to move something at the destination.
-enum Relocated {
-    /// It was moved, and that is recorded.
-    Done,
-    /// It was found by settling, and recorded.
-    Settled,
-    /// It is not at the destination any more.
-    Gone,
-    /// It cannot be moved: put it.
-    No,
-}
-
-async fn relocate(
-    context: &Context,
-    lane: &mut DestinationLane,
-    place: &Place<'_>,
-    (record, item, fingerprint): (&ItemRecord, &Item, &Fingerprint),
-    (collection, orphan): (CollectionId, &ItemRecord),
-    (origin, id): (&str, &str),
-) -> Result<Relocated, Halt> {
-    let target = &place.target.id;
-    let watermark = persist!(context, lane, |account| account.watermark(target))?;
-    let intent = Intent {
-        target: target.clone(),
-        watermark,
-        items: vec![IntentItem {
-            collection: place.collection.id,
-            id: record.meta.id.clone(),
-            fingerprint: *fingerprint,
-            repairs: Vec::new(),
-        }],
-    };
-    let mut batch = context.ledger.batch(context.id);
-    let open = batch.open_intent(intent.clone());
-    context.commit(batch, Durability::Flush).await?;
-    let answer = match lane.open(context).await {
-        Ok(account) => account.relocate(origin, id, target).await,
-        Err(failure) => Err(failure),
-    };
-    let mut batch = context.ledger.batch(context.id);
-    let outcome = match answer {
-        Ok(placement) if placement.id.is_some() => {
-            let fate = Fate::Placed {
-                collection: target.clone(),
-                id: placement.id,
-                revision: placement.revision,
-                outcome: Outcome::Created,
-            };
-            batch.adopt(
-                (collection, &orphan.meta.id),
-                place.collection.id,
-                &item_meta(record, item),
-                fate,
-            );
-            Relocated::Done
-        }
-        Err(Failure::NotFound(_)) => Relocated::Gone,
-        Err(Failure::Unsupported(_) | Failure::Rejected(_) | Failure::Forbidden(_)) => Relocated::No,
-        unclear => {
-            match unclear {
-                Err(failure) => {
-                    lane.recover(context, failure).await?;
-                    settle_late(context, lane, open, &intent).await?;
-                }
-                // It was moved; the server does not tell under which id.
-                Ok(_) => settle(context, lane, open, &intent).await?,
-            }
-            let settled = context
-                .ledger
-                .item(context.id, place.collection.id, &record.meta.id)?
-                .is_some_and(|item| matches!(item.fate, Fate::Placed { .. }));
-            return Ok(if settled { Relocated::Settled } else { Relocated::No });
-        }
-    };
-    batch.close_intent(open);
-    context.commit(batch, Durability::Later).await?;
-    Ok(outcome)
+    Ok(())
 }
 
 /// An item that the destination had before: recorded, and given the flags that it lacks. None is taken away.
 async fn merge(
     context: &Context,
     lane: &mut DestinationLane,
-    place: &Place<'_>,
-    record: &ItemRecord,
+    site: &Site<'_>,
+    one: &Ruled,
     there: &ItemMeta,
-    fingerprint: Fingerprint,
     batch: &mut Batch,
 ) -> Result<(), Halt> {
+    let spot = &*site.spot;
+    let mut wanted = one.record.meta.clone();
+    apply_marks(one.ruling.as_ref(), &mut wanted);
     let lacks = |flag: &String| !there.flags.iter().any(|other| other.eq_ignore_ascii_case(flag));
-    if record.meta.flags.iter().any(lacks) {
-        let both: Vec<String> = there.flags.iter().chain(&record.meta.flags).cloned().collect();
+    if wanted.flags.iter().any(lacks) {
+        let both: Vec<String> = there.flags.iter().chain(&wanted.flags).cloned().collect();
         let remark = [Remark {
             id: there.id.clone(),
             flags: flags::normalise(&both),
-            labels: record.meta.labels.clone(),
+            labels: wanted.labels,
         }];
-        let answers = persist!(context, lane, |account| account.mark(&place.target.id, &remark));
+        let answers = persist!(context, lane, |account| account.mark(&spot.target.id, &remark));
         match answers {
             Ok(answers) if answers.iter().all(Result::is_ok) => {}
             Ok(_) | Err(Halt::Failed { .. }) => context.note(format!(
                 "folder `{}`: flags of messages that the destination had already could not be added",
-                place.collection.source.display_path()
+                site.collection.source.display_path()
             )),
             Err(halt) => return Err(halt),
         }
     }
     batch.settle(
-        place.collection.id,
-        &record.meta.id,
+        site.collection.id,
+        &one.record.meta.id,
         Fate::Placed {
-            collection: place.target.id.clone(),
+            mailbox: spot.account,
+            collection: spot.target.id.clone(),
             id: Some(there.id.clone()),
             revision: None,
             outcome: Outcome::MergedWithExisting,
         },
-        Some(fingerprint),
-        Vec::new(),
+        Some(one.fingerprint),
+        one.changes.clone(),
     );
     context.count(|worked| worked.merged += 1);
     Ok(())
@@ -340,58 +271,76 @@ async fn merge(
 /// An item that is to be put, with line ends that the destination takes, unless it is too large.
 async fn ready_one(
     context: &Context,
-    place: &Place<'_>,
-    record: ItemRecord,
-    item: Item,
-    fingerprint: Fingerprint,
+    collection: &CollectionRecord,
+    limits: &Limits,
+    one: Ruled,
     batch: &mut Batch,
 ) -> Option<Ready> {
-    let mut repairs = Vec::new();
-    let mut content = item.content.clone();
-    if place.limits.crlf_only && fingerprint.bare_line_feeds > 0 {
-        match context.options.blobs.with_crlf(&content).await {
-            Ok(converted) => content = converted,
-            Err(error) => {
-                let failure = Failure::Unavailable(format!("the content could not be converted: {error}"));
-                context.problem(Problem::new(
-                    Some(place.collection.source.display_path()),
-                    "source",
-                    &failure,
-                ));
-                return None;
-            }
-        }
-        repairs.push(CRLF.to_owned());
-    }
-    if let Some(limit) = size_limit(context, place.limits)
+    let (content, repairs) = with_line_ends(context, collection, limits, &one).await.ok()?;
+    if let Some(limit) = size_limit(context, limits)
         && content.size() > limit
     {
+        let fate = Fate::Oversize { limit };
         batch.settle(
-            place.collection.id,
-            &record.meta.id,
-            Fate::Oversize { limit },
-            Some(fingerprint),
+            collection.id,
+            &one.record.meta.id,
+            fate,
+            Some(one.fingerprint),
             Vec::new(),
         );
         return None;
     }
-    let mut meta = item_meta(&record, &item);
+    Some(ready(&one, content, repairs))
+}
+
+fn ready(one: &Ruled, content: Blob, repairs: Vec<String>) -> Ready {
+    let mut meta = item_meta(&one.record, &one.item);
+    apply_marks(one.ruling.as_ref(), &mut meta);
     meta.flags = flags::normalise(&meta.flags);
     meta.size = Some(content.size());
-    Some(Ready {
-        record,
+    Ready {
+        record: one.record.clone(),
         item: Item {
             meta,
-            media_type: item.media_type,
+            media_type: one.item.media_type.clone(),
             content,
         },
-        fingerprint,
+        original: one.item.content.clone(),
+        fingerprint: one.fingerprint,
+        put: one.put,
         repairs,
-    })
+        copy: false,
+    }
+}
+
+/// The content with CRLF at the line ends where the destination needs that, and what was changed of it so far. An error
+/// is recorded as a problem; the item waits.
+async fn with_line_ends(
+    context: &Context,
+    collection: &CollectionRecord,
+    limits: &Limits,
+    one: &Ruled,
+) -> Result<(Blob, Vec<String>), ()> {
+    let mut repairs = one.changes.clone();
+    let print = one.put.as_ref().unwrap_or(&one.fingerprint);
+    if !limits.crlf_only || print.bare_line_feeds == 0 {
+        return Ok((one.content.clone(), repairs));
+    }
+    match context.options.blobs.with_crlf(&one.content).await {
+        Ok(converted) => {
+            repairs.push(CRLF.to_owned());
+            Ok((converted, repairs))
+        }
+        Err(error) => {
+            let failure = Failure::Unavailable(format!("the content could not be converted: {error}"));
+            context.problem(Problem::new(Some(collection.source.display_path()), "source", &failure));
+            Err(())
+        }
+    }
 }
 
 /// The item as listed; what the listing did not say comes from the item itself.
-fn item_meta(record: &ItemRecord, item: &Item) -> ItemMeta {
+pub fn item_meta(record: &ItemRecord, item: &Item) -> ItemMeta {
     let mut meta = record.meta.clone();
     meta.received = meta.received.or(item.meta.received);
     meta.identity = meta.identity.or_else(|| item.meta.identity.clone());
@@ -406,43 +355,53 @@ pub fn size_limit(context: &Context, limits: &Limits) -> Option<u64> {
     }
 }
 
-/// An item that the destination refused: recorded with the cause, its bytes kept.
+/// An item that the destination refused: recorded with the cause, its bytes kept; unless the rules say otherwise.
 pub async fn refused(
     context: &Context,
     collection: &CollectionRecord,
+    facts: &Arc<FolderFacts>,
     ready: &Ready,
     failure: Failure,
     batch: &mut Batch,
-) {
+) -> Result<(), Halt> {
+    let id = &ready.record.meta.id;
+    if ready.copy {
+        // The item itself goes its way: this copy alone is missing, and the report says so.
+        context.problem(Problem::new(
+            Some(collection.source.display_path()),
+            "destination (a further copy)",
+            &failure,
+        ));
+        return Ok(());
+    }
+    if excused(
+        context,
+        collection,
+        facts,
+        &ready.record,
+        ("destination", &failure),
+        batch,
+    )? {
+        return Ok(());
+    }
     if let Failure::TooLarge(limit) = failure {
         let fate = Fate::Oversize {
             limit: limit.unwrap_or(0),
         };
-        batch.settle(
-            collection.id,
-            &ready.record.meta.id,
-            fate,
-            Some(ready.fingerprint),
-            Vec::new(),
-        );
-        return;
+        batch.settle(collection.id, id, fate, Some(ready.fingerprint), Vec::new());
+        return Ok(());
     }
-    let quarantine = quarantined(context, &ready.fingerprint, &ready.item.content).await;
     let fate = Fate::Failed {
         failure,
-        diagnosis: diagnose(&ready.fingerprint),
-        quarantine,
+        diagnosis: diagnose(ready.put.as_ref().unwrap_or(&ready.fingerprint)),
+        quarantine: quarantined(context, &ready.fingerprint, &ready.original).await,
     };
-    batch.settle(
-        collection.id,
-        &ready.record.meta.id,
-        fate,
-        Some(ready.fingerprint),
-        ready.repairs.clone(),
-    );
+    batch.settle(collection.id, id, fate, Some(ready.fingerprint), ready.repairs.clone());
+    Ok(())
 }
 
-async fn quarantined(context: &Context, fingerprint: &Fingerprint, content: &Blob) -> Option<String> {
+/// Keeps the bytes of an item that is not placed; gives where.
+pub async fn quarantined(context: &Context, fingerprint: &Fingerprint, content: &Blob) -> Option<String> {
     let folder = context.options.quarantine.as_ref()?;
     let hash = fingerprint.exact.to_string();
     match quarantine::keep(folder, &context.mailbox.name, &hash[..32], content).await {

@@ -5,8 +5,10 @@ use std::{io, path::Path};
 use tokio::{fs, io::AsyncWriteExt as _};
 use whimbrel_wire::Blob;
 
-/// Keeps a body as `<folder>/<mailbox>/<hash>.eml`; gives the path below `folder`. The same body is kept once.
-pub async fn keep(folder: &Path, mailbox: &str, hash: &str, content: &Blob) -> io::Result<String> {
+use crate::aside;
+
+/// The folder of a mailbox below that of all.
+fn folder_of(mailbox: &str) -> String {
     let mailbox: String = mailbox
         .chars()
         .map(|char| {
@@ -17,22 +19,32 @@ pub async fn keep(folder: &Path, mailbox: &str, hash: &str, content: &Blob) -> i
             }
         })
         .collect();
-    let mailbox = mailbox.trim_start_matches('.');
-    let below = format!("{}/{hash}.eml", if mailbox.is_empty() { "_" } else { mailbox });
+    match mailbox.trim_start_matches('.') {
+        "" => "_".to_owned(),
+        mailbox => mailbox.to_owned(),
+    }
+}
+
+/// Removes what a killed run left unfinished of a mailbox.
+pub fn sweep(folder: &Path, mailbox: &str) {
+    aside::sweep(&folder.join(folder_of(mailbox)));
+}
+
+/// Keeps a body as `<folder>/<mailbox>/<hash>.eml`; gives the path below `folder`. The same body is kept once.
+pub async fn keep(folder: &Path, mailbox: &str, hash: &str, content: &Blob) -> io::Result<String> {
+    let below = format!("{}/{hash}.eml", folder_of(mailbox));
     let path = folder.join(&below);
     if fs::try_exists(&path).await? {
         return Ok(below);
     }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).await?;
-    }
-    let aside = path.with_extension("part");
-    let mut file = fs::File::create(&aside).await?;
+    // Under a name of its own: the same body may be kept by somebody else at the same time.
+    let (file, aside) = aside::begin(path.parent().unwrap_or(folder))?.into_parts();
+    let mut file = fs::File::from_std(file);
     let mut reader = content.reader();
     while let Some(piece) = reader.next().await? {
         file.write_all(&piece).await?;
     }
     file.sync_all().await?;
-    fs::rename(&aside, &path).await?;
+    aside.persist(&path).map_err(|error| error.error)?;
     Ok(below)
 }

@@ -28,6 +28,9 @@ pub fn remedy(failure: &Failure) -> &'static str {
         }
         Failure::Unsupported(_) => "use a connector or server that can do this, or leave the folder out",
         Failure::InvalidSettings(_) => "correct the settings file; `whimbrel check` shows every problem at once",
+        Failure::Rules(_) => {
+            "correct the script (`whimbrel rules try` shows what it does with a message), then run `whimbrel retry --reason rules`"
+        }
         Failure::Internal(_) => {
             "this is a fault of the connector: run again with -v for its log, and tell its author; other mailboxes are not concerned"
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Totals};
 use whimbrel_model::Failure;
 
-use crate::remedy::remedy;
+use crate::{remedy::remedy, rules::RuleCount};
 
 /// Where items stand; stable JSON. `found = moved + merged + filtered + oversize + failed + pending`, and
 /// `unexplained` is what the provider claims beyond what it listed.
@@ -135,6 +135,8 @@ pub struct MailboxReport {
     pub problems: Vec<Problem>,
     /// What was done differently than asked, and why; nothing that is counted as success happens in silence.
     pub notes: Vec<String>,
+    /// What each rule did in this run, in the order of the script.
+    pub rules: Vec<RuleCount>,
 }
 
 impl MailboxReport {

@@ -1,15 +1,17 @@
 //! Runs over many mailboxes.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tokio::{sync::Semaphore, task::JoinSet};
-use whimbrel_ledger::{Durability, Fate, Ledger, LedgerError};
+use whimbrel_ledger::{CollectionId, Durability, Fate, ItemRecord, Ledger, LedgerError, MailboxId};
+use whimbrel_rules::RuleError;
 
 use crate::{
     Counts, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
-    context::{Context, Halt, MEMORY_UNIT},
+    context::{Context, Finished, Halt},
     mailbox::{move_mailbox, retriable},
     report::{Problem, Worked},
+    shared::Shared,
 };
 
 /// A mailbox that is to be moved.
@@ -21,6 +23,8 @@ pub struct Mailbox {
     pub source: Arc<dyn Provider>,
     /// Where to.
     pub destination: Arc<dyn Provider>,
+    /// What the admin says of it, for rules: columns of the CSV, or `attributes`.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Why a run as a whole ends.
@@ -29,6 +33,9 @@ pub enum EngineError {
     /// Nothing can be recorded, so nothing may be done.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The rules failed on something, and the admin wants the run to stop then.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
 }
 
 /// Moves what is new and what changed in these mailboxes. A mailbox that fails does not stop the others; a ledger that
@@ -41,17 +48,14 @@ pub async fn migrate(
     stop: Stop,
 ) -> Result<Report, EngineError> {
     let start = Instant::now();
-    let options = Arc::new(options.clone());
     let slots = Arc::new(Semaphore::new(options.mailboxes.max(1)));
-    let memory = usize::try_from((options.memory / MEMORY_UNIT).max(1)).unwrap_or(usize::MAX);
-    let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
+    let shared = Shared::new(options, observer, stop.clone());
     let mut tasks = JoinSet::new();
     for (number, mailbox) in mailboxes.into_iter().enumerate() {
-        let (slots, memory, options) = (slots.clone(), memory.clone(), options.clone());
-        let (ledger, observer, stop) = (ledger.clone(), observer.clone(), stop.clone());
+        let (slots, ledger, shared) = (slots.clone(), ledger.clone(), shared.clone());
         tasks.spawn(async move {
             let slot = slots.acquire_owned().await;
-            let report = one(ledger, mailbox, options, memory, observer, stop).await;
+            let report = one(ledger, mailbox, shared).await;
             drop(slot);
             (number, report)
         });
@@ -70,67 +74,63 @@ pub async fn migrate(
         }
     }
     if let Some(error) = broken {
-        return Err(error.into());
+        return Err(error);
     }
     reports.sort_by_key(|(number, _)| *number);
     let reports = reports.into_iter().map(|(_, report)| report).collect();
     Ok(Report::new(reports, start.elapsed().as_secs_f64(), stop.stopped()))
 }
 
-async fn one(
-    ledger: Ledger,
-    mailbox: Mailbox,
-    options: Arc<Options>,
-    memory: Arc<Semaphore>,
-    observer: Arc<dyn Observer>,
-    stop: Stop,
-) -> Result<MailboxReport, LedgerError> {
+async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<MailboxReport, EngineError> {
     let start = Instant::now();
     let id = ledger.mailbox(&mailbox.name)?;
     let name = mailbox.name.clone();
-    observer.notify(Progress::Started { mailbox: &name });
-    let context = Arc::new(Context::new(
-        ledger.clone(),
-        id,
-        mailbox,
-        options,
-        memory,
-        observer.clone(),
-        stop.clone(),
-    ));
-    let result = if stop.stopped() {
+    shared.observer.notify(Progress::Started { mailbox: &name });
+    let context = Arc::new(Context::new(ledger.clone(), id, mailbox, shared));
+    let result = if context.stop.stopped() {
         Err(Halt::Stopped)
     } else {
         move_mailbox(&context).await
     };
     match result {
         Ok(()) | Err(Halt::Stopped) => {}
-        Err(Halt::Ledger(error)) => return Err(error),
+        Err(Halt::Ledger(error)) => return Err(error.into()),
+        Err(Halt::Rules(error)) => return Err(error.into()),
         Err(Halt::Failed { side, failure }) => context.problem(Problem::new(None, side, &failure)),
     }
-    let (worked, problems, notes) = context.finish();
-    finish_events(&context, &worked, &problems).await?;
-    observer.notify(Progress::Finished { mailbox: &name });
+    let finished = context.finish();
+    finish_events(&context, &finished).await?;
+    context.observer.notify(Progress::Finished { mailbox: &name });
     let counts = Counts::of(&ledger.collections(id)?, start.elapsed().as_secs_f64());
+    let Finished {
+        worked,
+        problems,
+        notes,
+        rules,
+    } = finished;
     Ok(MailboxReport {
         name,
         counts,
         worked,
         problems,
         notes,
+        rules,
     })
 }
 
 /// Leaves a line in the audit trail, if there was anything to tell.
-async fn finish_events(context: &Context, worked: &Worked, problems: &[Problem]) -> Result<(), LedgerError> {
-    if *worked == Worked::default() && problems.is_empty() {
+async fn finish_events(context: &Context, finished: &Finished) -> Result<(), LedgerError> {
+    if finished.worked == Worked::default() && finished.problems.is_empty() {
         return Ok(());
     }
     let mut batch = context.ledger.batch(context.id);
-    for problem in problems {
+    for problem in &finished.problems {
         batch.event("problem", serde_json::json!(problem));
     }
-    batch.event("run", serde_json::json!(worked));
+    for rule in &finished.rules {
+        batch.event("rule", serde_json::json!(rule));
+    }
+    batch.event("run", serde_json::json!(finished.worked));
     context.commit(batch, Durability::Flush).await
 }
 
@@ -146,6 +146,7 @@ pub fn status(ledger: &Ledger, only: Option<&[String]>) -> Result<Report, Engine
                 worked: Worked::default(),
                 problems: Vec::new(),
                 notes: Vec::new(),
+                rules: Vec::new(),
             });
         }
     }
@@ -153,14 +154,18 @@ pub fn status(ledger: &Ledger, only: Option<&[String]>) -> Result<Report, Engine
 }
 
 /// Puts failed and oversize items of a mailbox back among those that wait, all or those with one of these codes
-/// (`rejected`, `oversize`…). Gives how many.
+/// (`rejected`, `oversize`…); what rules left out only where `filtered` is among them. Gives how many.
 pub fn requeue(ledger: &Ledger, mailbox: &str, codes: &[String]) -> Result<u64, EngineError> {
     let Some(id) = ledger.find_mailbox(mailbox)? else {
         return Ok(0);
     };
     let mut batch = ledger.batch(id);
     let mut count = 0;
-    for item in ledger.failed(id).chain(ledger.oversize(id)) {
+    for item in ledger
+        .failed(id)
+        .chain(ledger.oversize(id))
+        .chain(left_out(ledger, id, codes)?)
+    {
         let (collection, record) = item?;
         let code = match &record.fate {
             Fate::Failed { failure, .. } => failure.code(),
@@ -176,4 +181,27 @@ pub fn requeue(ledger: &Ledger, mailbox: &str, codes: &[String]) -> Result<u64, 
         ledger.commit(batch, Durability::Flush)?;
     }
     Ok(count)
+}
+
+/// What rules left out, where that is asked for.
+fn left_out(
+    ledger: &Ledger,
+    mailbox: MailboxId,
+    codes: &[String],
+) -> Result<impl Iterator<Item = Result<(CollectionId, ItemRecord), LedgerError>>, LedgerError> {
+    let mut collections = Vec::new();
+    if codes.iter().any(|code| code == "filtered") {
+        collections = ledger.collections(mailbox)?;
+        collections.retain(|collection| collection.totals.filtered > 0);
+    }
+    let ledger = ledger.clone();
+    Ok(collections.into_iter().flat_map(move |collection| {
+        ledger
+            .items(mailbox, collection.id)
+            .filter(|item| {
+                item.as_ref()
+                    .map_or(true, |item| matches!(item.fate, Fate::Filtered { .. }))
+            })
+            .map(move |item| item.map(|item| (collection.id, item)))
+    }))
 }

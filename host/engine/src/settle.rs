@@ -5,13 +5,14 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use whimbrel_ledger::{Durability, Fate, Intent, IntentId, IntentItem};
-use whimbrel_model::{Failure, Fingerprint, Hash, ItemMeta, Outcome};
+use whimbrel_ledger::{CollectionId, Durability, Fate, Intent, IntentId, IntentItem, ItemRecord, Place};
+use whimbrel_model::{Failure, Fingerprint, Hash, ItemMeta, Outcome, Remark, flags};
 
 use crate::{
     context::{Context, Halt},
     existing::unknown_items,
-    lane::DestinationLane,
+    lane::{DestinationLane, Lanes},
+    rules::apply_marks,
 };
 
 /// Bodies read at once, in items and in bytes.
@@ -22,9 +23,11 @@ const READ_BYTES: u64 = 8 << 20;
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// Settles everything that earlier runs left open.
-pub async fn settle_all(context: &Context, lane: &mut DestinationLane) -> Result<(), Halt> {
+pub async fn settle_all(context: &Context, lanes: &mut Lanes<'_>) -> Result<(), Halt> {
     for (id, intent) in context.ledger.intents(context.id)? {
-        settle_late(context, lane, id, &intent).await?;
+        let turn = context.turns.at(intent.mailbox.unwrap_or(context.id), &intent.target);
+        let _turn = turn.lock().await;
+        settle_late(context, lanes.to(context, intent.mailbox)?, id, &intent).await?;
     }
     Ok(())
 }
@@ -54,7 +57,7 @@ pub async fn settle_late(
         if is_quiet || there.len() >= open.len() {
             let found = matched(context, lane, intent, &open, &there, &mut prints).await?;
             if is_quiet || found.len() == open.len() {
-                return record(context, id, intent, open.len(), &found).await;
+                return record(context, lane, id, intent, open.len(), &found).await;
             }
         }
         tokio::select! {
@@ -73,32 +76,45 @@ pub async fn settle(context: &Context, lane: &mut DestinationLane, id: IntentId,
         let there = candidates(context, lane, intent).await?;
         matched(context, lane, intent, &open, &there, &mut Prints::new()).await?
     };
-    record(context, id, intent, open.len(), &found).await
+    record(context, lane, id, intent, open.len(), &found).await
 }
 
 /// Records what was found of the items that were open, and closes the intent.
 async fn record(
     context: &Context,
+    lane: &mut DestinationLane,
     id: IntentId,
     intent: &Intent,
     open: usize,
     found: &[(&IntentItem, ItemMeta)],
 ) -> Result<(), Halt> {
+    set_flags(context, lane, &intent.target, found).await?;
     let mut batch = context.ledger.batch(context.id);
     context.count(|worked| worked.settled += found.len() as u64);
     for (item, there) in found {
-        batch.settle(
-            item.collection,
-            &item.id,
-            Fate::Placed {
+        if item.copy {
+            let place = Place {
+                mailbox: intent.mailbox,
                 collection: intent.target.clone(),
                 id: Some(there.id.clone()),
-                revision: Some(there.revision.clone()).filter(|revision| !revision.is_empty()),
-                outcome: Outcome::Created,
-            },
-            Some(item.fingerprint),
-            item.repairs.clone(),
-        );
+            };
+            batch.copied(item.collection, &item.id, place);
+            continue;
+        }
+        let fate = Fate::Placed {
+            mailbox: intent.mailbox,
+            collection: intent.target.clone(),
+            id: Some(there.id.clone()),
+            revision: Some(there.revision.clone()).filter(|revision| !revision.is_empty()),
+            outcome: Outcome::Created,
+        };
+        match moved(context, item)? {
+            Some((orphan, meta)) => batch.adopt((orphan.0, &orphan.1), item.collection, &meta, fate),
+            None => {
+                let (print, repairs) = (Some(item.fingerprint), item.repairs.clone());
+                batch.settle(item.collection, &item.id, fate, print, repairs);
+            }
+        }
     }
     batch.close_intent(id);
     if open > 0 {
@@ -110,12 +126,60 @@ async fn record(
     Ok(context.commit(batch, Durability::Flush).await?)
 }
 
+/// Where an orphan stands in the ledger, and what is known of the item that it became.
+type Moved<'a> = (&'a (CollectionId, String), ItemMeta);
+
+/// The orphan that was moved to be this item, and what is known of the item.
+fn moved<'a>(context: &Context, item: &'a IntentItem) -> Result<Option<Moved<'a>>, Halt> {
+    let Some(orphan) = &item.orphan else { return Ok(None) };
+    let still = context
+        .ledger
+        .item(context.id, orphan.0, &orphan.1)?
+        .is_some_and(|record| !record.live && matches!(record.fate, Fate::Placed { .. }));
+    let record = context.ledger.item(context.id, item.collection, &item.id)?;
+    Ok(record.filter(|_| still).map(|record| (orphan, record.meta)))
+}
+
+/// Equal contents stand for each other, whatever their flags are, and one that was moved bears those that it had: what
+/// was found gets those of the item that it is.
+async fn set_flags(
+    context: &Context,
+    lane: &mut DestinationLane,
+    target: &str,
+    found: &[(&IntentItem, ItemMeta)],
+) -> Result<(), Halt> {
+    let mut remarks = Vec::new();
+    for (item, there) in found {
+        let Some(record) = context.ledger.item(context.id, item.collection, &item.id)? else {
+            continue;
+        };
+        let mut wanted = record.meta;
+        apply_marks(record.ruling.as_ref(), &mut wanted);
+        if !flags::same(&wanted.flags, &there.flags) {
+            remarks.push(Remark {
+                id: there.id.clone(),
+                flags: flags::normalise(&wanted.flags),
+                labels: wanted.labels,
+            });
+        }
+    }
+    if remarks.is_empty() {
+        return Ok(());
+    }
+    match persist!(context, lane, |account| account.mark(target, &remarks)) {
+        // What a destination cannot keep is as after a put.
+        Ok(_) => Ok(()),
+        Err(Halt::Failed { failure, .. }) if Halt::concerns_failure(&failure) => Ok(()),
+        Err(halt) => Err(halt),
+    }
+}
+
 /// Those items of an intent whose fate is not known yet.
 fn open_items<'a>(context: &Context, intent: &'a Intent) -> Result<Vec<&'a IntentItem>, Halt> {
     let mut open = Vec::new();
     for item in &intent.items {
         if let Some(record) = context.ledger.item(context.id, item.collection, &item.id)?
-            && matches!(record.fate, Fate::Pending | Fate::Failed { .. })
+            && is_open(intent, item, &record)
         {
             open.push(item);
         }
@@ -123,14 +187,24 @@ fn open_items<'a>(context: &Context, intent: &'a Intent) -> Result<Vec<&'a Inten
     Ok(open)
 }
 
+fn is_open(intent: &Intent, item: &IntentItem, record: &ItemRecord) -> bool {
+    let copied = || {
+        record
+            .copies
+            .iter()
+            .any(|copy| (copy.mailbox, &copy.collection) == (intent.mailbox, &intent.target))
+    };
+    matches!(record.fate, Fate::Pending | Fate::Failed { .. }) && !(item.copy && copied())
+}
+
 /// What lies at the destination after the watermark and belongs to nobody yet.
 async fn candidates(context: &Context, lane: &mut DestinationLane, intent: &Intent) -> Result<Vec<ItemMeta>, Halt> {
-    match unknown_items(context, lane, &intent.target, Some(&intent.watermark)).await {
+    match unknown_items(context, lane, intent.mailbox, &intent.target, Some(&intent.watermark)).await {
         // The watermark says nothing any more: look at everything.
         Err(Halt::Failed {
             failure: Failure::GenerationChanged,
             ..
-        }) => unknown_items(context, lane, &intent.target, None).await,
+        }) => unknown_items(context, lane, intent.mailbox, &intent.target, None).await,
         Err(Halt::Failed {
             failure: Failure::NotFound(_),
             ..
@@ -169,7 +243,7 @@ async fn matched<'a>(
                 continue;
             }
             // Equal contents stand for each other; the earlier one of the destination goes to the earlier item.
-            if let Some(at) = index.get_mut(&by(&item.fingerprint)).and_then(Vec::pop) {
+            if let Some(at) = index.get_mut(&by(item.wanted())).and_then(Vec::pop) {
                 prints[at] = None;
                 found.push((*item, candidates[at].clone()));
             }

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use whimbrel_ledger::{CollectionRecord, Durability, Target};
 use whimbrel_model::{Collection, Failure, Limits, display_path};
+use whimbrel_rules::Wanted;
 
 use crate::{
     context::{Context, Halt},
     lane::DestinationLane,
-    names::{NameNote, PlannedName, plain_path, plan_names},
+    names::{Guides, NameNote, PlannedName, plain_path, plan_names},
     report::Problem,
 };
 
@@ -17,6 +18,7 @@ pub async fn make_targets(
     context: &Context,
     lane: &mut DestinationLane,
     sources: &[Collection],
+    ruled: &HashMap<String, Wanted>,
     limits: &Limits,
 ) -> Result<(), Halt> {
     let records: HashMap<String, CollectionRecord> = context
@@ -35,7 +37,7 @@ pub async fn make_targets(
         return Ok(());
     }
     let there = persist!(context, lane, |account| account.collections())?;
-    let names = plan(sources, &there, records.values(), limits, context);
+    let names = plan(sources, &there, records.values(), ruled, limits, context);
     let mut taken: HashSet<Vec<String>> = names.iter().map(|name| name.path.clone()).collect();
     for (source, name) in sources.iter().zip(names) {
         if !wanting(&source) {
@@ -79,13 +81,19 @@ fn plan<'a>(
     sources: &[Collection],
     there: &[Collection],
     records: impl Iterator<Item = &'a CollectionRecord>,
+    ruled: &HashMap<String, Wanted>,
     limits: &Limits,
     context: &Context,
 ) -> Vec<PlannedName> {
     let kept: HashMap<String, Vec<String>> = records
         .filter_map(|record| Some((record.source.id.clone(), record.target.as_ref()?.path.clone())))
         .collect();
-    plan_names(sources, there, &kept, limits, &context.options.folders)
+    let guides = Guides {
+        kept: &kept,
+        ruled,
+        options: &context.options.folders,
+    };
+    plan_names(sources, there, guides, limits)
 }
 
 /// Says where a folder goes other than by its name.
@@ -93,7 +101,7 @@ fn announce(context: &Context, source: &Collection, name: &PlannedName) {
     let reason = match name.notes.iter().find(|note| {
         !matches!(
             note,
-            NameNote::Kept | NameNote::Mapped | NameNote::SpecialUse | NameNote::FollowsParent
+            NameNote::Kept | NameNote::Mapped | NameNote::Rule | NameNote::SpecialUse | NameNote::FollowsParent
         )
     }) {
         Some(NameNote::Characters) => "the destination cannot keep some characters of the name",
@@ -110,7 +118,7 @@ fn announce(context: &Context, source: &Collection, name: &PlannedName) {
 }
 
 /// Finds or makes one, under a plainer name if the destination refuses the planned one.
-async fn ensure(
+pub async fn ensure(
     context: &Context,
     lane: &mut DestinationLane,
     source: &Collection,

@@ -124,6 +124,7 @@ fn meta(uid: u64) -> ItemMeta {
 fn fate(uid: u64) -> Fate {
     let id = Some((uid + 1_000_000).to_string());
     Fate::Placed {
+        mailbox: None,
         collection: "INBOX".to_owned(),
         id,
         revision: None,

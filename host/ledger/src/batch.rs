@@ -10,7 +10,7 @@ use std::{
 
 use whimbrel_model::{Fingerprint, ItemMeta};
 
-use crate::{CollectionId, Fate, Intent, IntentId, MailboxId, Target};
+use crate::{CollectionId, Fate, Intent, IntentId, MailboxId, Place, Route, Ruling, Target};
 
 /// Changes to one mailbox, recorded by [`Ledger::commit`](crate::Ledger::commit) together or not at all.
 ///
@@ -41,6 +41,16 @@ pub(crate) enum Change {
         meta: Option<ItemMeta>,
     },
     Settle(Box<Settlement>),
+    Rule {
+        collection: CollectionId,
+        id: String,
+        ruling: Option<Box<Ruling>>,
+    },
+    Copied {
+        collection: CollectionId,
+        id: String,
+        place: Place,
+    },
     Requeue {
         collection: CollectionId,
         id: String,
@@ -71,6 +81,7 @@ pub(crate) enum Change {
         collection: CollectionId,
         target: Target,
     },
+    Route(Box<Route>),
     OpenIntent {
         id: IntentId,
         intent: Intent,
@@ -212,6 +223,24 @@ impl Batch {
         })));
     }
 
+    /// What rules decided of an item that is not placed yet: commit it before or together with what follows from it.
+    pub fn rule(&mut self, collection: CollectionId, id: &str, ruling: Option<Ruling>) {
+        self.changes.push(Change::Rule {
+            collection,
+            id: id.to_owned(),
+            ruling: ruling.map(Box::new),
+        });
+    }
+
+    /// A further copy of the item, which rules asked for, lies here. The item itself waits as before.
+    pub fn copied(&mut self, collection: CollectionId, id: &str, place: Place) {
+        self.changes.push(Change::Copied {
+            collection,
+            id: id.to_owned(),
+            place,
+        });
+    }
+
     /// An item that failed, was oversize or filtered is to be tried again. Nothing happens to one that is pending.
     pub fn requeue(&mut self, collection: CollectionId, id: &str) {
         self.changes.push(Change::Requeue {
@@ -247,7 +276,7 @@ impl Batch {
 
     /// An orphan turned out to be this item of the source: its record, with fingerprint and repairs, becomes that of
     /// `meta` in `to`, live, with `fate`, which is [`Fate::Placed`]. If flags or labels differ, it waits to be marked.
-    /// The item in `to` may be new or found already, but not placed.
+    /// The item in `to` may be new or found already, but not placed; what rules decided of one that was found stands.
     pub fn adopt(&mut self, from: (CollectionId, &str), to: CollectionId, meta: &ItemMeta, fate: Fate) {
         let from = (from.0, from.1.to_owned());
         self.changes.push(Change::Adopt(Box::new(Adoption {
@@ -283,6 +312,11 @@ impl Batch {
     /// Where the collection's items go.
     pub fn target(&mut self, collection: CollectionId, target: Target) {
         self.changes.push(Change::Target { collection, target });
+    }
+
+    /// Where items go that rules send there.
+    pub fn route(&mut self, route: Route) {
+        self.changes.push(Change::Route(Box::new(route)));
     }
 
     /// A `put` is about to begin. Commit with [`Durability::Flush`](crate::Durability::Flush) before it does.

@@ -9,7 +9,7 @@ use sled::IVec;
 use whimbrel_model::{ItemMeta, flags};
 
 use crate::{
-    CollectionId, Fate, IntentId, LedgerError, MailboxId, Result, Totals,
+    CollectionId, Fate, IntentId, LedgerError, MailboxId, Place, Result, Route, Ruling, Totals,
     batch::{Adoption, Change, Settlement},
     events::canonical,
     keys::{self, Key, Kind, VOID},
@@ -31,6 +31,7 @@ pub(crate) struct Work<'a> {
     items: HashMap<CollectionId, HashMap<String, Touched>>,
     collections: BTreeMap<CollectionId, TouchedCollection>,
     intents: BTreeMap<IntentId, Option<IVec>>,
+    routes: Vec<Route>,
     events: Vec<(u64, StoredEvent)>,
 }
 
@@ -54,6 +55,7 @@ impl<'a> Work<'a> {
             items: HashMap::new(),
             collections: BTreeMap::new(),
             intents: BTreeMap::new(),
+            routes: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -73,6 +75,13 @@ impl<'a> Work<'a> {
             }
             Change::Marked { collection, id, meta } => self.marked(collection, &id, meta.as_ref()),
             Change::Settle(settlement) => self.settle(*settlement),
+            Change::Rule { collection, id, ruling } => self.rule(collection, &id, ruling.map(|ruling| *ruling)),
+            Change::Copied { collection, id, place } => self.copied(collection, &id, place),
+            Change::Route(route) => {
+                check_length("route", [route.wanted.as_str(), &route.target.id])?;
+                self.routes.push(*route);
+                Ok(())
+            }
             Change::Requeue { collection, id } => self.requeue(collection, &id),
             Change::Vanished { collection, id } => self.vanished(collection, &id),
             Change::Adopt(adoption) => self.adopt(*adoption),
@@ -244,6 +253,31 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    fn rule(&mut self, collection: CollectionId, id: &str, ruling: Option<Ruling>) -> Result<()> {
+        let item = self.known(collection, id, "rule")?;
+        match item.record.fate {
+            Fate::Placed { .. } => Err(illegal("rule", collection, id, &item.record.fate)),
+            // It vanished meanwhile: nothing is known of it any more.
+            Fate::Gone => Ok(()),
+            _ => {
+                item.record.ruling = ruling;
+                Ok(())
+            }
+        }
+    }
+
+    fn copied(&mut self, collection: CollectionId, id: &str, place: Place) -> Result<()> {
+        check_length(
+            "copied",
+            [place.collection.as_str(), place.id.as_deref().unwrap_or_default()],
+        )?;
+        let item = self.known(collection, id, "copied")?;
+        if !item.record.copies.contains(&place) {
+            item.record.copies.push(place);
+        }
+        Ok(())
+    }
+
     fn requeue(&mut self, collection: CollectionId, id: &str) -> Result<()> {
         let item = self.known(collection, id, "requeue")?;
         match item.record.fate {
@@ -273,6 +307,9 @@ impl<'a> Work<'a> {
         {
             return Err(illegal("adopt", to, &meta.id, &record.fate));
         }
+        let decided = known
+            .as_ref()
+            .map(|item| (item.record.ruling.clone(), item.record.copies.clone()));
         let id = meta.id.clone();
         let orphan = self.known(from.0, &from.1, "adopt")?;
         if !orphan.is_orphan() || !matches!(fate, Fate::Placed { .. }) {
@@ -297,6 +334,17 @@ impl<'a> Work<'a> {
         item.record.fate = fate;
         item.record.live = true;
         refresh(&mut item, meta);
+        if let Some((ruling, copies)) = decided {
+            let marks =
+                |ruling: &Option<Ruling>| ruling.as_ref().map(|ruling| ruling.marks.clone()).unwrap_or_default();
+            item.mark |= marks(&item.record.ruling) != marks(&ruling);
+            item.record.ruling = ruling;
+            for copy in copies {
+                if !item.record.copies.contains(&copy) {
+                    item.record.copies.push(copy);
+                }
+            }
+        }
         *self.item(to, &id, "adopt")? = Some(item);
         Ok(())
     }
@@ -390,6 +438,10 @@ impl<'a> Work<'a> {
                 None => batch.remove(key),
             }
         }
+        for route in &self.routes {
+            let key = Key::route(self.mailbox, route.mailbox, &route.wanted);
+            batch.insert(key.clone(), self.encoded(&key, &route.target)?);
+        }
         for (sequence, event) in &self.events {
             let key = Key::event(*sequence);
             batch.insert(key.clone(), self.encoded(&key, event)?);
@@ -482,6 +534,7 @@ fn lose(item: &mut Item) {
         item.record.fingerprint = None;
         item.record.repairs = Vec::new();
         item.record.attempts = 0;
+        item.record.ruling = None;
     }
 }
 
@@ -525,7 +578,11 @@ fn check_place(fate: &Fate, operation: &'static str) -> Result<()> {
     let Fate::Placed { collection, id, .. } = fate else {
         return Ok(());
     };
-    let longest = collection.len().max(id.as_ref().map_or(0, String::len));
+    check_length(operation, [collection.as_str(), id.as_deref().unwrap_or_default()])
+}
+
+fn check_length(operation: &'static str, ids: [&str; 2]) -> Result<()> {
+    let longest = ids[0].len().max(ids[1].len());
     if longest > keys::LONGEST {
         let problem = format!("a destination id has {longest} bytes, more than {}", keys::LONGEST);
         return Err(LedgerError::Invalid { operation, problem });

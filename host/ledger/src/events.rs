@@ -55,10 +55,10 @@ impl Ledger {
 }
 
 /// The fields as text that stays what it is when it is read and written again: the last digit of a number with a
-/// fraction may need a second round.
+/// fraction may need some rounds.
 pub(crate) fn canonical(fields: &serde_json::Value) -> String {
     let mut text = fields.to_string();
-    for _ in 0..4 {
+    for _ in 0..64 {
         let Ok(again) = serde_json::from_str::<serde_json::Value>(&text) else {
             break;
         };
@@ -69,4 +69,18 @@ pub(crate) fn canonical(fields: &serde_json::Value) -> String {
         text = again;
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_stay_what_they_are_when_they_are_read_and_written_again() {
+        for number in [0.1, 1e300, -6.206341114945162e-44, 5e-324, f64::MAX] {
+            let text = canonical(&serde_json::json!({ "z": number }));
+            let again: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(again.to_string(), text);
+        }
+    }
 }

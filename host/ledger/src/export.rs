@@ -74,8 +74,17 @@ impl Ledger {
                 out.record(&Line::Item(ItemLine::new(mailbox, id, item)))?;
             }
         }
+        for route in self.routes(mailbox)? {
+            out.record(&Line::Route {
+                mailbox,
+                account: route.mailbox,
+                wanted: route.wanted,
+                target: route.target,
+            })?;
+        }
         for (id, intent) in self.intents(mailbox)? {
-            let (target, watermark, items) = (
+            let (account, target, watermark, items) = (
+                intent.mailbox,
                 intent.target,
                 intent.watermark,
                 intent.items.into_iter().map(Into::into).collect(),
@@ -83,6 +92,7 @@ impl Ledger {
             out.record(&Line::Intent {
                 mailbox,
                 id,
+                account,
                 target,
                 watermark,
                 items,

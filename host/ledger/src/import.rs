@@ -201,9 +201,20 @@ impl<'a> Import<'a> {
             }
             Line::Collection(collection) => self.collection(collection)?,
             Line::Item(item) => self.item(item)?,
+            Line::Route {
+                mailbox,
+                account,
+                wanted,
+                target,
+            } => {
+                self.known(mailbox)?;
+                limit("the route", &wanted)?;
+                self.put(Key::route(mailbox, account, &wanted), encode(&target)?)?;
+            }
             Line::Intent {
                 mailbox,
                 id,
+                account,
                 target,
                 watermark,
                 items,
@@ -213,6 +224,7 @@ impl<'a> Import<'a> {
                 self.put(
                     Key::intent(mailbox, id),
                     encode(&Intent {
+                        mailbox: account,
                         target,
                         watermark,
                         items,
@@ -294,6 +306,10 @@ impl<'a> Import<'a> {
         if let Fate::Placed { collection, id, .. } = &item.record.fate {
             limit("the destination collection", collection)?;
             limit("the destination id", id.as_deref().unwrap_or_default())?;
+        }
+        for copy in &item.record.copies {
+            limit("the destination collection", &copy.collection)?;
+            limit("the destination id", copy.id.as_deref().unwrap_or_default())?;
         }
         // Only what is placed may have vanished and still count, and only that can be marked.
         let gone = item.record.fate == Fate::Gone;

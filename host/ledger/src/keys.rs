@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Collection = b'c',
     Event = b'e',
     Failed = b'f',
+    Guest = b'g',
     Item = b'i',
     Meta = b'k',
     Mailbox = b'm',
@@ -28,6 +29,7 @@ pub(crate) enum Kind {
     Oversize = b'o',
     Placed = b'p',
     Intent = b'q',
+    Route = b'r',
     CollectionSource = b's',
     Totals = b't',
     Waiting = b'w',
@@ -36,7 +38,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All that can be recomputed from the items.
-    pub const INDEXES: [Self; 5] = [Self::Failed, Self::Oversize, Self::Placed, Self::Waiting, Self::Orphan];
+    pub const INDEXES: [Self; 6] = [
+        Self::Failed,
+        Self::Guest,
+        Self::Oversize,
+        Self::Placed,
+        Self::Waiting,
+        Self::Orphan,
+    ];
 
     /// For people.
     pub fn name(self) -> &'static str {
@@ -45,6 +54,7 @@ impl Kind {
             Self::Collection => "collection record",
             Self::Event => "event",
             Self::Failed => "index entry (failed)",
+            Self::Guest => "index entry (guest)",
             Self::Item => "item record",
             Self::Meta => "note",
             Self::Mailbox => "mailbox record",
@@ -52,6 +62,7 @@ impl Kind {
             Self::Oversize => "index entry (oversize)",
             Self::Placed => "index entry (placed)",
             Self::Intent => "intent",
+            Self::Route => "route",
             Self::CollectionSource => "index entry (collection)",
             Self::Totals => "counters",
             Self::Waiting => "index entry (waiting)",
@@ -65,6 +76,7 @@ impl Kind {
             Self::Collection,
             Self::Event,
             Self::Failed,
+            Self::Guest,
             Self::Item,
             Self::Meta,
             Self::Mailbox,
@@ -72,6 +84,7 @@ impl Kind {
             Self::Oversize,
             Self::Placed,
             Self::Intent,
+            Self::Route,
             Self::CollectionSource,
             Self::Totals,
             Self::Waiting,
@@ -160,6 +173,26 @@ impl Key {
 
     pub fn placed(mailbox: MailboxId, place: (&str, &str), collection: CollectionId, id: &str) -> Self {
         Self::place(mailbox, place.0, place.1).number(collection.0).string(id)
+    }
+
+    /// The beginning of the keys of all items of other mailboxes that lie at this place of the mailbox's account.
+    pub fn guests(host: MailboxId, collection: &str, id: &str) -> Self {
+        Self::within(Kind::Guest, host).string(collection).string(id)
+    }
+
+    pub fn guest(host: MailboxId, place: (&str, &str), mailbox: MailboxId, collection: CollectionId, id: &str) -> Self {
+        Self::guests(host, place.0, place.1)
+            .number(mailbox.0)
+            .number(collection.0)
+            .string(id)
+    }
+
+    /// A destination collection that rules send items to; of the mailbox's own account where there is no other.
+    pub fn route(mailbox: MailboxId, account: Option<MailboxId>, wanted: &str) -> Self {
+        // Mailboxes are numbered from 1.
+        Self::within(Kind::Route, mailbox)
+            .number(account.map_or(0, |account| account.0))
+            .string(wanted)
     }
 
     /// The beginning of the keys of all orphans with this content.

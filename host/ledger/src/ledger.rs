@@ -331,6 +331,7 @@ mod tests {
         for id in ["1", "2"] {
             let (id, place) = (id, Some(id.to_owned()));
             let fate = Fate::Placed {
+                mailbox: None,
                 collection: "out".into(),
                 id: place,
                 revision: None,

@@ -25,5 +25,5 @@ pub use error::{LedgerError, Result};
 pub use ledger::Ledger;
 pub use types::{
     CollectionId, CollectionRecord, Durability, Event, Fate, Intent, IntentId, IntentItem, ItemRecord, LedgerOptions,
-    MailboxId, Target, Todo, Totals,
+    MailboxId, MarkChanges, Place, Route, RuleStep, Ruling, Target, Todo, Totals,
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use whimbrel_model::{Collection, Fingerprint, Hash, ItemMeta, Timestamp};
 
 use crate::{
-    CollectionId, Fate, IntentId, IntentItem, ItemRecord, MailboxId, Target, Totals,
+    CollectionId, Fate, IntentId, IntentItem, ItemRecord, MailboxId, Place, Ruling, Target, Totals,
     record::{Item, StoredCollection},
 };
 
@@ -32,9 +32,18 @@ pub(crate) enum Line {
     },
     Collection(CollectionLine),
     Item(ItemLine),
+    Route {
+        mailbox: MailboxId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<MailboxId>,
+        wanted: String,
+        target: Target,
+    },
     Intent {
         mailbox: MailboxId,
         id: IntentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<MailboxId>,
         target: String,
         watermark: String,
         items: Vec<IntentItemLine>,
@@ -151,6 +160,10 @@ pub(crate) struct ItemLine {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     repairs: Vec<String>,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ruling: Option<Ruling>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    copies: Vec<Place>,
 }
 
 impl ItemLine {
@@ -164,6 +177,8 @@ impl ItemLine {
                     fingerprint,
                     repairs,
                     attempts,
+                    ruling,
+                    copies,
                 },
             mark,
         } = item;
@@ -195,6 +210,8 @@ impl ItemLine {
             fingerprint,
             repairs,
             attempts,
+            ruling,
+            copies,
         }
     }
 
@@ -227,6 +244,8 @@ impl ItemLine {
             fingerprint,
             repairs,
             attempts,
+            ruling,
+            copies,
             ..
         } = self;
         let fingerprint = fingerprint.map(Fingerprint::from);
@@ -238,6 +257,8 @@ impl ItemLine {
                 fingerprint,
                 repairs,
                 attempts,
+                ruling,
+                copies,
             },
             mark,
         }
@@ -250,6 +271,12 @@ pub(crate) struct IntentItemLine {
     collection: CollectionId,
     id: String,
     fingerprint: PrintLine,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    put: Option<PrintLine>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    copy: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    orphan: Option<(CollectionId, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     repairs: Vec<String>,
 }
@@ -260,12 +287,18 @@ impl From<IntentItem> for IntentItemLine {
             collection,
             id,
             fingerprint,
+            put,
+            copy,
+            orphan,
             repairs,
         } = item;
         Self {
             collection,
             id,
             fingerprint: fingerprint.into(),
+            put: put.map(Into::into),
+            copy,
+            orphan,
             repairs,
         }
     }
@@ -277,12 +310,18 @@ impl From<IntentItemLine> for IntentItem {
             collection,
             id,
             fingerprint,
+            put,
+            copy,
+            orphan,
             repairs,
         } = line;
         Self {
             collection,
             id,
             fingerprint: fingerprint.into(),
+            put: put.map(Into::into),
+            copy,
+            orphan,
             repairs,
         }
     }

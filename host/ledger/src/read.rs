@@ -3,7 +3,8 @@
 use whimbrel_model::Hash;
 
 use crate::{
-    CollectionId, CollectionRecord, Intent, IntentId, ItemRecord, Ledger, LedgerError, MailboxId, Result, Todo, Totals,
+    CollectionId, CollectionRecord, Intent, IntentId, ItemRecord, Ledger, LedgerError, MailboxId, Result, Route, Todo,
+    Totals,
     commit::load_item,
     keys::{self, Key, Kind, Parts},
     record::{COPY, MARK, StoredCollection},
@@ -17,6 +18,11 @@ impl Ledger {
             return Ok(None);
         }
         self.store().load(&Key::mailbox_name(name))
+    }
+
+    /// The admin's name for a mailbox.
+    pub fn mailbox_of(&self, id: MailboxId) -> Result<String> {
+        self.mailbox_name(id, "mailbox_of")
     }
 
     /// All mailboxes with their names, in the order in which they were made.
@@ -124,6 +130,33 @@ impl Ledger {
     /// before an item that seems new is copied. Only those whose fingerprint is known.
     pub fn orphans(&self, mailbox: MailboxId, exact: &Hash) -> Result<Vec<(CollectionId, ItemRecord)>> {
         self.indexed(Key::orphans(mailbox, exact), mailbox).collect()
+    }
+
+    /// Whether this place of the mailbox's account at the destination holds something that the migration put or found
+    /// there: an item or a copy of this mailbox, or one that rules sent there from another.
+    pub fn occupied(&self, mailbox: MailboxId, destination_collection: &str, destination_id: &str) -> Result<bool> {
+        if self.placed(mailbox, destination_collection, destination_id)?.is_some() {
+            return Ok(true);
+        }
+        let guests = Key::guests(mailbox, destination_collection, destination_id);
+        Ok(self.entries(&guests, None).next().transpose()?.is_some())
+    }
+
+    /// The collections that rules of a mailbox send items to.
+    pub fn routes(&self, mailbox: MailboxId) -> Result<Vec<Route>> {
+        let prefix = Key::within(Kind::Route, mailbox);
+        self.entries(&prefix, None)
+            .map(|entry| {
+                let (key, value) = entry?;
+                let parts = Parts::after(&key, &prefix).and_then(|mut parts| parts.number().zip(parts.string()));
+                let (account, wanted) = self.part(&key, parts)?;
+                Ok(Route {
+                    mailbox: (account > 0).then_some(MailboxId(account)),
+                    wanted: wanted.to_owned(),
+                    target: self.store().decode(&key, &value)?,
+                })
+            })
+            .collect()
     }
 
     /// Which source item lies at this place of the destination; the first, where several were merged into one there.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use whimbrel_model::{Collection, Fingerprint, Hash, ItemMeta, Outcome, Timestamp};
 
 use crate::{
-    CollectionId, CollectionRecord, Fate, ItemRecord, MailboxId, Target, Todo, Totals,
+    CollectionId, CollectionRecord, Fate, ItemRecord, MailboxId, Place, Ruling, Target, Todo, Totals,
     keys::{Key, Kind},
 };
 
@@ -44,6 +44,8 @@ struct StoredItem<'a> {
     fingerprint: Option<Fingerprint>,
     repairs: &'a [String],
     attempts: u32,
+    ruling: Option<&'a Ruling>,
+    copies: &'a [Place],
 }
 
 /// The same, to be read: field by field as above.
@@ -62,6 +64,8 @@ struct LoadedItem {
     fingerprint: Option<Fingerprint>,
     repairs: Vec<String>,
     attempts: u32,
+    ruling: Option<Ruling>,
+    copies: Vec<Place>,
 }
 
 /// An item with all that is kept of it.
@@ -82,6 +86,8 @@ impl Item {
             fingerprint: None,
             repairs: Vec::new(),
             attempts: 0,
+            ruling: None,
+            copies: Vec::new(),
         };
         Self { record, mark: false }
     }
@@ -94,6 +100,8 @@ impl Item {
             fingerprint,
             repairs,
             attempts,
+            ruling,
+            copies,
         } = &self.record;
         encode(&StoredItem {
             revision: &meta.revision,
@@ -109,6 +117,8 @@ impl Item {
             fingerprint: *fingerprint,
             repairs,
             attempts: *attempts,
+            ruling: ruling.as_ref(),
+            copies,
         })
     }
 
@@ -132,6 +142,8 @@ impl Item {
             fingerprint,
             repairs: item.repairs,
             attempts: item.attempts,
+            ruling: item.ruling,
+            copies: item.copies,
         };
         Ok(Self {
             record,
@@ -188,6 +200,25 @@ impl Item {
         totals
     }
 
+    /// Where it and its copies lie, as far as the destination told.
+    fn places(&self) -> impl Iterator<Item = (Option<MailboxId>, &str, &str)> {
+        let own = match &self.record.fate {
+            Fate::Placed {
+                mailbox,
+                collection,
+                id: Some(id),
+                ..
+            } => Some((*mailbox, collection.as_str(), id.as_str())),
+            _ => None,
+        };
+        let copies = self
+            .record
+            .copies
+            .iter()
+            .filter_map(|copy| Some((copy.mailbox, copy.collection.as_str(), copy.id.as_deref()?)));
+        own.into_iter().chain(copies)
+    }
+
     /// Its places in the indexes, with the values there.
     pub fn index(&self, mailbox: MailboxId, collection: CollectionId) -> Vec<(Key, &'static [u8])> {
         let id = self.record.meta.id.as_str();
@@ -200,14 +231,17 @@ impl Item {
         match &self.record.fate {
             Fate::Failed { .. } => entries.push((Key::item(Kind::Failed, mailbox, collection, id), &[])),
             Fate::Oversize { .. } => entries.push((Key::item(Kind::Oversize, mailbox, collection, id), &[])),
-            Fate::Placed {
-                collection: at,
-                id: Some(as_id),
-                ..
-            } => {
-                entries.push((Key::placed(mailbox, (at, as_id), collection, id), &[]));
-            }
             _ => {}
+        }
+        for (host, at, as_id) in self.places() {
+            let key = match host {
+                None => Key::placed(mailbox, (at, as_id), collection, id),
+                Some(host) => Key::guest(host, (at, as_id), mailbox, collection, id),
+            };
+            // Two of them may be merged into one there.
+            if !entries.iter().any(|(known, _)| *known == key) {
+                entries.push((key, &[]));
+            }
         }
         if let (true, Some(Fingerprint { exact: Hash(exact), .. })) = (self.is_orphan(), self.record.fingerprint) {
             entries.push((Key::orphan(mailbox, &Hash(exact), collection, id), &[]));
@@ -281,7 +315,7 @@ pub(crate) struct StoredEvent {
 mod tests {
     use whimbrel_model::{Failure, Kind as ItemKind, Role};
 
-    use crate::{Intent, IntentItem};
+    use crate::{Intent, IntentItem, MarkChanges, RuleStep};
 
     use super::*;
 
@@ -310,12 +344,13 @@ mod tests {
             (Fate::Pending, "00"),
             (
                 Fate::Placed {
+                    mailbox: None,
                     collection: "c".into(),
                     id: Some("9".into()),
                     revision: None,
                     outcome: Outcome::Replaced,
                 },
-                "0101630101390002", /* collection, id, no revision */
+                "010001630101390002", /* no other mailbox, collection, id, no revision */
             ),
             (Fate::Filtered { reason: "x".into() }, "020178"),
             (Fate::Oversize { limit: 5 }, "0305"),
@@ -333,7 +368,7 @@ mod tests {
             item.record.fate = fate;
             let encoded = item.encode().unwrap();
             let expected =
-                format!("01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00");
+                format!("01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00 00 00");
             assert_eq!(hex(&encoded), expected.replace(' ', ""));
             assert_eq!(Item::decode("7", &encoded).unwrap(), item);
         }
@@ -348,22 +383,46 @@ mod tests {
         };
         item.record.fingerprint = Some(print);
         let hashes = format!("{}{}01020304", "11".repeat(32), "22".repeat(32));
-        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}0000")));
+        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}00000000")));
+        item.record.ruling = Some(Ruling {
+            steps: vec![RuleStep {
+                rule: "r".into(),
+                file: "f".into(),
+                line: 3,
+                did: "d".into(),
+            }],
+            marks: MarkChanges {
+                set_flags: vec!["s".into()],
+                ..MarkChanges::default()
+            },
+        });
+        item.record.copies = vec![Place {
+            mailbox: Some(MailboxId(2)),
+            collection: "c".into(),
+            id: None,
+        }];
+        let expected = "0101 0172 0166 03 0164 010173 00 00 00 01 0102 0163 00".replace(' ', "");
+        assert!(hex(&item.encode().unwrap()).ends_with(&expected));
+        assert_eq!(Item::decode("7", &item.encode().unwrap()).unwrap(), item);
 
         let intent_item = IntentItem {
             collection: CollectionId(1),
             id: "2".into(),
             fingerprint: print,
+            put: None,
+            copy: true,
+            orphan: None,
             repairs: vec!["r".into()],
         };
         let intent = Intent {
+            mailbox: None,
             target: "t".into(),
             watermark: "w".into(),
             items: vec![intent_item],
         };
         assert_eq!(
             hex(&encode(&intent).unwrap()),
-            format!("01017401770101 0132{hashes}010172").replace(' ', "")
+            format!("0100017401770101 0132{hashes}000100010172").replace(' ', "")
         );
         let target = Target {
             id: "x".into(),

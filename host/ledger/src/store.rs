@@ -9,6 +9,8 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
@@ -40,6 +42,10 @@ const SLED_BYTES: u64 = 4;
 
 /// How often what was committed with `Later` is written, in milliseconds.
 const FLUSH_EVERY_MS: u64 = 1000;
+
+/// How often, and after which pause, a store is opened again that this process has just closed.
+const CLOSING_TRIES: u32 = 50;
+const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open store.
 pub(crate) struct Store {
@@ -90,7 +96,15 @@ impl Store {
             .mode(sled::Mode::LowSpace)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        // sled's threads may hold its own lock for a moment after the store was closed in this process.
+        for _ in 0..CLOSING_TRIES {
+            if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
+                break;
+            }
+            thread::sleep(CLOSING_PAUSE);
+            opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        }
         let db = match opened {
             Ok(Ok(db)) => db,
             Ok(Err(error)) => return Err(failed(folder, "opening the ledger in", error)),
@@ -378,12 +392,14 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(source) if source.to_string().starts_with("could not acquire lock"))
+}
+
 fn failed(folder: &Path, doing: &'static str, error: sled::Error) -> LedgerError {
     let folder = folder.to_owned();
     match error {
-        sled::Error::Io(source) if source.to_string().starts_with("could not acquire lock") => {
-            LedgerError::Locked { folder, process: None }
-        }
+        error if is_locked(&error) => LedgerError::Locked { folder, process: None },
         sled::Error::Io(source) => LedgerError::Io {
             doing,
             path: folder,

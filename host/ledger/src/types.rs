@@ -151,6 +151,96 @@ pub struct ItemRecord {
     pub repairs: Vec<String>,
     /// How often copying it failed.
     pub attempts: u32,
+    /// What rules decided of it; none where they let it be.
+    pub ruling: Option<Ruling>,
+    /// Where further copies of it lie, which rules asked for. They may be there before the item itself is placed.
+    pub copies: Vec<Place>,
+}
+
+/// What rules decided of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ruling {
+    /// Each decision, in order.
+    pub steps: Vec<RuleStep>,
+    /// What lies between the source's flags and labels and those at the destination, now and after later changes.
+    pub marks: MarkChanges,
+}
+
+/// A decision of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RuleStep {
+    /// The function of the script that decided.
+    pub rule: String,
+    /// The script's file.
+    pub file: String,
+    /// The line there.
+    pub line: u32,
+    /// What it did: a verb and its target; never content.
+    pub did: String,
+}
+
+/// Changes to flags and labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MarkChanges {
+    /// Flags and keywords that it gets.
+    pub set_flags: Vec<String>,
+    /// Flags and keywords that it loses.
+    pub clear_flags: Vec<String>,
+    /// Labels that it gets.
+    pub add_labels: Vec<String>,
+    /// Labels that it loses.
+    pub remove_labels: Vec<String>,
+}
+
+impl MarkChanges {
+    /// The flags that the destination is to have where the source has these; sorted, each once.
+    pub fn flags(&self, source: &[String]) -> Vec<String> {
+        let kept = source.iter().filter(|flag| {
+            !self
+                .clear_flags
+                .iter()
+                .any(|cleared| cleared.eq_ignore_ascii_case(flag))
+        });
+        let flags: Vec<String> = kept.chain(&self.set_flags).cloned().collect();
+        whimbrel_model::flags::normalise(&flags)
+    }
+
+    /// The labels that the destination is to have where the source has these.
+    pub fn labels(&self, source: &[String]) -> Vec<String> {
+        let mut labels: Vec<String> = source
+            .iter()
+            .filter(|label| !self.remove_labels.contains(label))
+            .cloned()
+            .collect();
+        for label in &self.add_labels {
+            if !labels.contains(label) {
+                labels.push(label.clone());
+            }
+        }
+        labels
+    }
+}
+
+/// A place at the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Whose account it is in, where rules sent the item to another mailbox; none: the mailbox's own.
+    pub mailbox: Option<MailboxId>,
+    /// The collection.
+    pub collection: String,
+    /// The id there; none where the destination does not tell.
+    pub id: Option<String>,
+}
+
+/// A destination collection that rules send items to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Whose account it is in; none: the mailbox's own.
+    pub mailbox: Option<MailboxId>,
+    /// How the rules name it.
+    pub wanted: String,
+    /// What it is.
+    pub target: Target,
 }
 
 impl ItemRecord {
@@ -173,6 +263,8 @@ pub enum Fate {
     Pending,
     /// It lies at the destination.
     Placed {
+        /// Whose account it lies in, where rules sent it to another mailbox; none: the mailbox's own.
+        mailbox: Option<MailboxId>,
         /// In this collection of the destination.
         collection: String,
         /// Under this id; none where the destination does not tell.
@@ -205,6 +297,13 @@ pub enum Fate {
     Gone,
 }
 
+impl IntentItem {
+    /// Of the bytes that are put.
+    pub fn wanted(&self) -> &Fingerprint {
+        self.put.as_ref().unwrap_or(&self.fingerprint)
+    }
+}
+
 impl Fate {
     /// A short, stable name, for JSON and counting.
     pub fn code(&self) -> &'static str {
@@ -231,6 +330,8 @@ pub enum Todo {
 /// A `put` that was about to begin: what a crash is settled against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
+    /// Whose account it goes to, where rules send items to another mailbox; none: the mailbox's own.
+    pub mailbox: Option<MailboxId>,
     /// Id of the destination collection.
     pub target: String,
     /// Everything that the `put` places is listed after this cursor of the destination collection.
@@ -246,8 +347,14 @@ pub struct IntentItem {
     pub collection: CollectionId,
     /// Its id there.
     pub id: String,
-    /// Of the source's bytes: by which it is known again at the destination.
+    /// Of the source's bytes.
     pub fingerprint: Fingerprint,
+    /// Of the bytes that are put, by which it is known again at the destination, where rules changed them.
+    pub put: Option<Fingerprint>,
+    /// Whether this is one of the further copies that rules asked for, and not the item itself.
+    pub copy: bool,
+    /// The orphan that it turned out to be, where that is moved at the destination and nothing is put.
+    pub orphan: Option<(CollectionId, String)>,
     /// Named repairs made before it was put.
     pub repairs: Vec<String>,
 }

@@ -78,7 +78,7 @@ fn the_export_is_readable() {
             .starts_with(r#"{"record":"collection","mailbox":1,"id":1,"source":{"id":"inbox","path":["Mail","inbox"]"#)
     );
     assert!(lines[4].starts_with(
-        r#"{"record":"item","mailbox":1,"collection":1,"id":"1","size":100,"flags":["\\Seen"],"fate":{"placed":{"collection":"INBOX","id":"7","revision":null,"outcome":"created"}},"live":true,"mark":false,"fingerprint":{"exact":""#
+        r#"{"record":"item","mailbox":1,"collection":1,"id":"1","size":100,"flags":["\\Seen"],"fate":{"placed":{"mailbox":null,"collection":"INBOX","id":"7","revision":null,"outcome":"created"}},"live":true,"mark":false,"fingerprint":{"exact":""#
     ), "{}", lines[4]);
     assert_eq!(
         lines[5],

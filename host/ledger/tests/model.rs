@@ -6,12 +6,16 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use whimbrel_ledger::{CollectionId, Durability, Fate, IntentId, Ledger, MailboxId, Todo, Totals};
+use whimbrel_ledger::{
+    CollectionId, Durability, Fate, IntentId, Ledger, MailboxId, MarkChanges, Place, RuleStep, Ruling, Todo, Totals,
+};
 use whimbrel_model::{Failure, Fingerprint, ItemMeta, Outcome};
 
 use common::{CREATE, export, folder, print};
 
 const IDS: usize = 14;
+/// Whose account rules send items to.
+const OTHER: MailboxId = MailboxId(2);
 
 /// One change; numbers choose collection and item.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ enum Op {
     SettleAs(usize, usize, u8, Fate, Option<u8>),
     Requeue(usize, usize),
     Vanished(usize, usize),
+    Rule(usize, usize, Option<u8>),
+    Copied(usize, usize, u8, bool),
     /// The n-th orphan there is becomes this item.
     Adopt(usize, usize, usize, u8, Fate),
     Forget(usize, usize),
@@ -48,6 +54,8 @@ struct Entry {
     print: Option<Fingerprint>,
     repairs: Vec<String>,
     attempts: u32,
+    ruling: Option<Ruling>,
+    copies: Vec<Place>,
 }
 
 impl Entry {
@@ -77,6 +85,29 @@ fn meta(item: usize, variant: u8) -> ItemMeta {
         flags: (0..variant % 4).map(|flag| format!("f{flag}")).collect(),
         labels: (0..variant % 2).map(|label| format!("l{label}")).collect(),
         ..ItemMeta::default()
+    }
+}
+
+fn ruling(seed: u8) -> Ruling {
+    Ruling {
+        steps: vec![RuleStep {
+            rule: "old_mail".to_owned(),
+            file: "rules.rhai".to_owned(),
+            line: u32::from(seed),
+            did: "move_to Archive".to_owned(),
+        }],
+        marks: MarkChanges {
+            set_flags: (0..seed).map(|flag| format!("r{flag}")).collect(),
+            ..MarkChanges::default()
+        },
+    }
+}
+
+fn place(at: u8, foreign: bool) -> Place {
+    Place {
+        mailbox: foreign.then_some(OTHER),
+        collection: "out".to_owned(),
+        id: Some(at.to_string()),
     }
 }
 
@@ -122,6 +153,18 @@ impl Model {
                     lose(entry);
                 }
             }
+            Op::Rule(c, i, seed) => {
+                let entry = self.entries.get_mut(&(*c, id(*i))).filter(|entry| !entry.is_placed())?;
+                if entry.fate != Fate::Gone {
+                    entry.ruling = seed.map(ruling);
+                }
+            }
+            Op::Copied(c, i, at, foreign) => {
+                let (entry, place) = (self.entries.get_mut(&(*c, id(*i)))?, place(*at, *foreign));
+                if !entry.copies.contains(&place) {
+                    entry.copies.push(place);
+                }
+            }
             Op::Adopt(c, i, which, v, fate) => {
                 let (from, orphan) = self.orphan(*which)?;
                 if self.entries.get(&(*c, id(*i))).is_some_and(Entry::is_placed) || !matches!(fate, Fate::Placed { .. })
@@ -130,7 +173,26 @@ impl Model {
                 }
                 self.entries.remove(&from);
                 let new = meta(*i, *v);
-                let mark = orphan.mark || differ(&orphan.meta, &new);
+                let mut mark = orphan.mark || differ(&orphan.meta, &new);
+                let mut orphan = orphan;
+                if let Some(known) = self.entries.get(&(*c, id(*i))) {
+                    let marks = |entry: &Entry| {
+                        entry
+                            .ruling
+                            .as_ref()
+                            .map(|ruling| ruling.marks.clone())
+                            .unwrap_or_default()
+                    };
+                    mark |= marks(known) != marks(&orphan);
+                    orphan.ruling = known.ruling.clone();
+                    let more: Vec<Place> = known
+                        .copies
+                        .iter()
+                        .filter(|copy| !orphan.copies.contains(copy))
+                        .cloned()
+                        .collect();
+                    orphan.copies.extend(more);
+                }
                 let entry = Entry {
                     meta: merged(&orphan.meta, new),
                     fate: fate.clone(),
@@ -173,6 +235,8 @@ impl Model {
                     print: None,
                     repairs: Vec::new(),
                     attempts: 0,
+                    ruling: None,
+                    copies: Vec::new(),
                 };
                 self.entries.insert((c, meta.id), entry);
             }
@@ -264,6 +328,7 @@ fn lose(entry: &mut Entry) {
     entry.live = false;
     if !entry.is_placed() {
         (entry.fate, entry.print, entry.repairs, entry.attempts) = (Fate::Gone, None, Vec::new(), 0);
+        entry.ruling = None;
     }
 }
 
@@ -280,6 +345,7 @@ impl Subject {
         let temp = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(temp.path(), CREATE).unwrap();
         let mailbox = ledger.mailbox("alice").unwrap();
+        assert_eq!(ledger.mailbox("bob").unwrap(), OTHER);
         let collections = ["a", "b"].map(|id| ledger.ensure_collection(mailbox, &folder(id)).unwrap().id);
         Self {
             folder: temp,
@@ -346,6 +412,8 @@ impl Subject {
             }
             Op::Requeue(c, i) => batch.requeue(at(c), &id(*i)),
             Op::Vanished(c, i) => batch.vanished(at(c), &id(*i)),
+            Op::Rule(c, i, seed) => batch.rule(at(c), &id(*i), seed.map(ruling)),
+            Op::Copied(c, i, to, foreign) => batch.copied(at(c), &id(*i), place(*to, *foreign)),
             Op::Adopt(c, i, _, v, fate) => {
                 let (from, old) = orphan.unwrap_or((0, "nothing".to_owned()));
                 batch.adopt((at(&from), &old), at(c), &meta(*i, *v), fate.clone());
@@ -381,6 +449,7 @@ impl Subject {
                 assert_eq!((&record.fate, record.live), (&entry.fate, entry.live));
                 assert_eq!((&record.repairs, record.attempts), (&entry.repairs, entry.attempts));
                 assert_eq!(record.fingerprint, entry.print);
+                assert_eq!((&record.ruling, &record.copies), (&entry.ruling, &entry.copies));
                 assert_eq!(
                     ledger
                         .item(self.mailbox, *collection, &record.meta.id)
@@ -454,11 +523,23 @@ impl Subject {
                     .collect()
             );
         }
-        for place in 0..5u8 {
-            let there =
-                |entry: &Entry| matches!(&entry.fate, Fate::Placed { id: Some(id), .. } if *id == place.to_string());
+        for at in 0..5u8 {
+            let own = place(at, false);
+            let there = |entry: &Entry| {
+                matches!(&entry.fate, Fate::Placed { mailbox: None, id: Some(id), .. } if *id == at.to_string())
+                    || entry.copies.contains(&own)
+            };
+            let foreign = place(at, true);
+            let guest = |entry: &&Entry| {
+                matches!(&entry.fate, Fate::Placed { mailbox: Some(_), id: Some(id), .. } if *id == at.to_string())
+                    || entry.copies.contains(&foreign)
+            };
+            assert_eq!(
+                ledger.occupied(OTHER, "out", &at.to_string()).unwrap(),
+                model.entries.values().any(|entry| guest(&entry))
+            );
             let expected: Vec<_> = model.entries.iter().filter(|(_, entry)| there(entry)).collect();
-            match ledger.placed(self.mailbox, "out", &place.to_string()).unwrap() {
+            match ledger.placed(self.mailbox, "out", &at.to_string()).unwrap() {
                 Some((collection, id)) => {
                     assert!(
                         expected
@@ -480,9 +561,9 @@ fn fate() -> impl Strategy<Value = Fate> {
     ];
     prop_oneof![
         1 => Just(Fate::Pending),
-        12 => (proptest::option::of(0..5u8), outcome).prop_map(|(id, outcome)| {
+        12 => (proptest::option::of(0..5u8), outcome, proptest::bool::weighted(0.2)).prop_map(|(id, outcome, foreign)| {
             let id = id.map(|id| id.to_string());
-            Fate::Placed { collection: "out".to_owned(), id, revision: Some("r".to_owned()), outcome }
+            Fate::Placed { mailbox: foreign.then_some(OTHER), collection: "out".to_owned(), id, revision: Some("r".to_owned()), outcome }
         }),
         2 => Just(Fate::Filtered { reason: "rule".to_owned() }),
         3 => Just(Fate::Oversize { limit: 9 }),
@@ -501,6 +582,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (c.clone(), i.clone(), v.clone()).prop_map(|(c, i, v)| Op::MarkedAs(c, i, v)),
         5 => (c.clone(), i.clone(), fate(), seed()).prop_map(|(c, i, fate, seed)| Op::Settle(c, i, fate, seed)),
         3 => (c.clone(), i.clone(), v.clone(), fate(), seed()).prop_map(|(c, i, v, fate, seed)| Op::SettleAs(c, i, v, fate, seed)),
+        2 => (c.clone(), i.clone(), proptest::option::of(0..3u8)).prop_map(|(c, i, seed)| Op::Rule(c, i, seed)),
+        2 => (c.clone(), i.clone(), 0..5u8, any::<bool>()).prop_map(|(c, i, at, foreign)| Op::Copied(c, i, at, foreign)),
         1 => (c.clone(), i.clone()).prop_map(|(c, i)| Op::Requeue(c, i)),
         3 => (c.clone(), i.clone()).prop_map(|(c, i)| Op::Vanished(c, i)),
         2 => (c.clone(), i, 0..9usize, v, fate()).prop_map(|(c, i, which, v, fate)| Op::Adopt(c, i, which, v, fate)),
@@ -547,12 +630,16 @@ fn intents_are_open_until_they_are_closed() {
     let subject = Subject::new();
     let (ledger, mailbox) = (subject.ledger(), subject.mailbox);
     let intent = |name: &str| whimbrel_ledger::Intent {
+        mailbox: None,
         target: name.to_owned(),
         watermark: "w".to_owned(),
         items: vec![whimbrel_ledger::IntentItem {
             collection: subject.collections[0],
             id: "1".to_owned(),
             fingerprint: print(1),
+            put: Some(print(2)),
+            copy: true,
+            orphan: Some((subject.collections[1], "9".to_owned())),
             repairs: Vec::new(),
         }],
     };

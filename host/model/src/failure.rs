@@ -48,6 +48,9 @@ pub enum Failure {
     /// The plugin's (or the host's) own fault.
     #[error("internal fault: {0}")]
     Internal(String),
+    /// The admin's rules failed on the item. The host's own case: no connector gives it.
+    #[error("the rules failed: {0}")]
+    Rules(String),
 }
 
 impl Failure {
@@ -66,6 +69,7 @@ impl Failure {
             Self::Unsupported(_) => "unsupported",
             Self::InvalidSettings(_) => "invalid-settings",
             Self::Internal(_) => "internal",
+            Self::Rules(_) => "rules",
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn failure_to_guest(failure: Failure) -> types::Failure {
         Failure::GenerationChanged => types::Failure::GenerationChanged,
         Failure::Unsupported(it) => types::Failure::Unsupported(it),
         Failure::InvalidSettings(it) => types::Failure::InvalidSettings(it),
-        Failure::Internal(it) => types::Failure::Internal(it),
+        Failure::Internal(it) | Failure::Rules(it) => types::Failure::Internal(it),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
-use whimbrel_wire::{BlobStore, Tls};
+use whimbrel_wire::{BlobStore, Trust};
 
 use crate::PluginLimits;
 use crate::convert::clean;
@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub log: log::Allowance,
     pub sessions: usize,
     pub folders: usize,
-    pub tls: Option<Tls>,
+    pub trust: Arc<Trust>,
     memory: Memory,
 }
 
@@ -180,7 +180,7 @@ impl Running {
             log: log::Allowance::new(),
             sessions: 0,
             folders: 0,
-            tls: None,
+            trust: Arc::clone(&shared.trust),
             memory: Memory {
                 bytes: 0,
                 limit: limits.memory_bytes,

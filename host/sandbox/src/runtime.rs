@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
-use whimbrel_wire::BlobStore;
+use whimbrel_wire::{BlobStore, Trust};
 
 use crate::bindings::Connector;
 use crate::image::Images;
@@ -85,6 +85,7 @@ pub(crate) struct Shared {
     pub blobs: BlobStore,
     pub images: Option<Images>,
     pub ticker: Ticker,
+    pub trust: Arc<Trust>,
     /// Instances that may still be made.
     pub places: Arc<Semaphore>,
 }
@@ -124,6 +125,7 @@ impl Runtime {
             blobs: config.blobs,
             images,
             ticker,
+            trust: Arc::default(),
             places: Arc::new(Semaphore::new(places)),
         };
         Ok(Self {

@@ -54,7 +54,19 @@ enum Source {
     File { file: Arc<FileBody>, offset: u64 },
 }
 
+/// A part of a body as it lies.
+enum Pieces {
+    /// In memory, in one piece.
+    One(Bytes),
+    /// In several pieces, or in a file.
+    Several { parts: Vec<Segment>, total: usize },
+}
+
 impl Segment {
+    fn in_memory(&self) -> bool {
+        matches!(self.source, Source::Memory(_))
+    }
+
     /// The part of this segment that lies in `offset..end` of the body, begun at `start` of another body.
     fn cut(&self, offset: u64, end: u64, start: u64) -> Option<Segment> {
         let from = offset.saturating_sub(self.start).min(self.length);
@@ -201,29 +213,49 @@ impl Blob {
     /// # Errors
     /// What reading the file gave; `UnexpectedEof` where a file has become shorter than the body was.
     pub async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        match self.pieces(offset, length) {
+            Pieces::One(bytes) => Ok(bytes),
+            Pieces::Several { parts, total } if parts.iter().all(Segment::in_memory) => gather(&parts, total),
+            Pieces::Several { parts, total } => blocking(move || gather(&parts, total)).await,
+        }
+    }
+
+    /// As [`Blob::read_at`], on this very thread: for callers that may block.
+    ///
+    /// # Errors
+    /// As [`Blob::read_at`].
+    pub fn read_at_blocking(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        match self.pieces(offset, length) {
+            Pieces::One(bytes) => Ok(bytes),
+            Pieces::Several { parts, total } => gather(&parts, total),
+        }
+    }
+
+    /// Where the bytes of this part lie.
+    fn pieces(&self, offset: u64, length: usize) -> Pieces {
         let end = offset.saturating_add(length as u64).min(self.size());
         if offset >= end {
-            return Ok(Bytes::new());
+            return Pieces::One(Bytes::new());
         }
-        let parts: Vec<Segment> = self
+        let mut segments = self
             .segments_from(offset)
             .take_while(|segment| segment.start < end)
-            .filter_map(|segment| segment.cut(offset, end, 0))
-            .collect();
-        if let [
-            Segment {
-                source: Source::Memory(bytes),
-                ..
+            .filter_map(|segment| segment.cut(offset, end, 0));
+        let first = segments.next();
+        let second = segments.next();
+        match (first, second) {
+            (
+                Some(Segment {
+                    source: Source::Memory(bytes),
+                    ..
+                }),
+                None,
+            ) => Pieces::One(bytes),
+            (first, second) => Pieces::Several {
+                parts: first.into_iter().chain(second).chain(segments).collect(),
+                total: index(end - offset),
             },
-        ] = parts.as_slice()
-        {
-            return Ok(bytes.clone());
         }
-        let total = index(end - offset);
-        if parts.iter().all(|part| matches!(part.source, Source::Memory(_))) {
-            return gather(&parts, total);
-        }
-        blocking(move || gather(&parts, total)).await
     }
 
     /// Reads the body from its beginning to its end.

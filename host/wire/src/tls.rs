@@ -1,9 +1,10 @@
 //! TLS for every protocol client: the operating system's trust store, extra authorities, and errors with a remedy.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,6 +26,27 @@ pub struct Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("usable", &self.config.is_ok()).finish()
+    }
+}
+
+/// What is trusted, by the file of extra authorities. The system's store has hundreds of certificates: it is read once, and
+/// not for each of thousands of connections.
+#[derive(Debug, Default)]
+pub struct Trust(Mutex<HashMap<Option<PathBuf>, Tls>>);
+
+impl Trust {
+    /// As [`Tls::new`], read from the disk when it is asked for first. Blocks then.
+    ///
+    /// # Errors
+    /// As [`Tls::new`]; what failed is tried again when it is asked for again.
+    pub fn with(&self, extra_authorities_pem: Option<&Path>) -> Result<Tls, Failure> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tls) = known.get(&extra_authorities_pem.map(Path::to_owned)) {
+            return Ok(tls.clone());
+        }
+        let tls = Tls::new(extra_authorities_pem)?;
+        known.insert(extra_authorities_pem.map(Path::to_owned), tls.clone());
+        Ok(tls)
     }
 }
 

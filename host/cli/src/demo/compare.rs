@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 
 use whimbrel_model::{Fingerprint, Fingerprinter, Hash};
 
-use super::Sample;
+use super::{Fate, Sample};
 
 /// What was found of what was put in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Compared {
-    /// Messages in the old account.
+    /// Messages in the old account, but for those that rules leave out.
     pub expected: usize,
     /// Byte for byte.
     pub equal: usize,
+    /// Byte for byte as the rules change them.
+    pub changed: usize,
+    /// Left out by rules, and not there.
+    pub left_out: usize,
     /// The same but for what mail stores change on the way: line ends, and NUL.
     pub transport: usize,
     /// Not there.
@@ -37,12 +41,19 @@ pub fn compare(root: &Path, samples: &[&Sample]) -> io::Result<Compared> {
     for file in messages(root)? {
         there.push(print(&fs::read(file)?));
     }
-    let mut compared = Compared {
-        expected: samples.len(),
-        ..Compared::default()
-    };
-    let mut wanted: Vec<Fingerprint> = samples.iter().map(|sample| print(&sample.content)).collect();
+    let mut compared = Compared::default();
+    let (mut wanted, mut changed) = (Vec::new(), Vec::new());
+    for sample in samples {
+        match sample.fate() {
+            Fate::Same => wanted.push(print(&sample.content)),
+            Fate::Changed(bytes) => changed.push(print(&bytes)),
+            Fate::LeftOut => compared.left_out += 1,
+        }
+    }
+    compared.expected = wanted.len() + changed.len();
     compared.equal = take_pairs(&mut wanted, &mut there, |print| print.exact);
+    compared.changed = take_pairs(&mut changed, &mut there, |print| print.exact);
+    wanted.append(&mut changed);
     compared.transport = take_pairs(&mut wanted, &mut there, |print| print.transport);
     compared.missing = wanted.len();
     compared.surplus = there.len();
@@ -107,12 +118,24 @@ mod tests {
     #[test]
     fn what_is_lost_changed_or_doubled_is_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let samples = maildir();
+        // As they are after the rules.
+        let samples: Vec<Sample> = maildir()
+            .into_iter()
+            .filter_map(|sample| match sample.fate() {
+                Fate::Same => Some(sample),
+                Fate::Changed(content) => Some(Sample { content, ..sample }),
+                Fate::LeftOut => None,
+            })
+            .collect();
         lay_out(folder.path(), &[], &samples).unwrap();
         let root = folder.path().join("Maildir");
-        let all: Vec<&Sample> = samples.iter().collect();
+        let old = maildir();
+        let all: Vec<&Sample> = old.iter().collect();
         let well = compare(&root, &all).unwrap();
-        assert!(well.well() && well.equal == all.len(), "{well:?}");
+        assert!(
+            well.well() && (well.expected, well.equal, well.changed, well.left_out) == (11, 10, 1, 1),
+            "{well:?}"
+        );
 
         let files = messages(&root).unwrap();
         let landed = files

@@ -14,6 +14,35 @@ pub struct Sample {
     pub hard: &'static str,
 }
 
+/// What becomes of a message by the demo's rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives as it was, byte for byte.
+    Same,
+    /// It arrives with these bytes.
+    Changed(Vec<u8>),
+    /// It stays behind.
+    LeftOut,
+}
+
+impl Sample {
+    /// What the rules of the demo are to do with it, said here a second time, so that the demo can tell whether they did.
+    pub fn fate(&self) -> Fate {
+        if self.flags.contains('T') {
+            return Fate::LeftOut;
+        }
+        if !self.flags.contains('D') {
+            return Fate::Same;
+        }
+        let text = String::from_utf8_lossy(&self.content);
+        let lines = text.split_inclusive('\n').map(|line| match line.split(':').next() {
+            Some("From" | "To") => line.replace("@old.example", "@new.example"),
+            _ => line.to_owned(),
+        });
+        Fate::Changed(lines.collect::<String>().into_bytes())
+    }
+}
+
 /// Keywords of the Maildir, by letter.
 pub const KEYWORDS: [&str; 2] = ["$Forwarded", "Work"];
 
@@ -180,6 +209,22 @@ fn attachment() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rules_have_something_to_do() {
+        let all: Vec<Fate> = spool().iter().chain(&maildir()).map(Sample::fate).collect();
+        let changed: Vec<&Fate> = all.iter().filter(|fate| matches!(fate, Fate::Changed(_))).collect();
+        let [Fate::Changed(bytes)] = changed[..] else {
+            panic!("{changed:?}")
+        };
+        let text = String::from_utf8_lossy(bytes);
+        assert!(
+            text.starts_with("From: Bo Wader <bo@new.example>\nTo: alice@new.example\n"),
+            "{text}"
+        );
+        assert!(text.contains("Message-ID: <29.demo@old.example>"), "{text}");
+        assert_eq!(all.iter().filter(|fate| **fate == Fate::LeftOut).count(), 1);
+    }
 
     #[test]
     fn the_sample_is_worth_its_name() {

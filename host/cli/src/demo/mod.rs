@@ -5,5 +5,8 @@ mod messages;
 mod write;
 
 pub use compare::{Compared, compare};
-pub use messages::{Sample, maildir, spool};
+pub use messages::{Fate, Sample, maildir, spool};
 pub use write::{lay_out, settings_file};
+
+/// The script of the demo.
+pub const RULES: &str = include_str!("rules.rhai");

@@ -106,6 +106,7 @@ pub fn settings_file(name: &str, connector: &str, root: &str) -> String {
          [migration]\nname = \"{name}\"\nstate = \"state/{connector}\"\n\n\
          [source]\nconnector = \"{connector}\"\nsettings = {{ root = \"{root}\" }}\n\n\
          [destination]\nconnector = \"maildir\"\nsettings = {{ root = \"new/alice\" }}\n\n\
+         [rules]\nscript = \"rules.rhai\"\n\n\
          [[mailbox]]\nname = \"alice\"\n"
     )
 }

@@ -222,6 +222,35 @@ impl Observer for Shower {
     }
 }
 
+/// Counts messages that are looked at, where a person watches.
+pub struct Looking(Option<ProgressBar>);
+
+impl Looking {
+    /// Begins to count.
+    pub fn new(watched: bool) -> Self {
+        Self(watched.then(|| {
+            let bar = BARS.get_or_init(MultiProgress::new).add(ProgressBar::new_spinner());
+            bar.set_style(style("{spinner} {human_pos} messages looked at, {elapsed}"));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        }))
+    }
+
+    /// One more was looked at.
+    pub fn one_more(&self) {
+        if let Some(bar) = &self.0 {
+            bar.inc(1);
+        }
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     // A template that does not parse is a mistake of ours that a test finds.
     ProgressStyle::with_template(template)
@@ -246,6 +275,7 @@ mod tests {
         for template in [
             "{prefix:>24} {bar:30} {pos}/{len} mailboxes done, {elapsed}",
             "{prefix:>24} {spinner} {msg}",
+            "{spinner} {human_pos} messages looked at, {elapsed}",
             "{prefix:>24} {bar:30} {human_pos}/{human_len} messages, {msg}, {eta} left",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");

@@ -1,5 +1,7 @@
 //! What became of mailboxes, for people.
 
+use std::collections::BTreeMap;
+
 use whimbrel_engine::{Counts, MailboxReport, Report};
 
 use super::safe;
@@ -10,6 +12,8 @@ use crate::settings::units::{show_bytes, show_time};
 const MOST_ROWS: usize = 50;
 /// Problems and notes of one mailbox that are shown.
 const MOST_LINES: usize = 20;
+/// Lines about rules that are shown.
+const MOST_RULES: usize = 60;
 
 const HEADINGS: [&str; 11] = [
     "mailbox",
@@ -48,7 +52,31 @@ pub fn report(report: &Report) -> String {
     for mailbox in &report.mailboxes {
         out += &details(mailbox);
     }
+    let rules = rules(&report.mailboxes);
+    if !rules.is_empty() {
+        out += &format!("\n{rules}");
+    }
     out
+}
+
+/// What each rule did, in the order of the script; empty where none did anything.
+pub fn rules<'a>(mailboxes: impl IntoIterator<Item = &'a MailboxReport>) -> String {
+    let mut sums: BTreeMap<(&str, u32, &str, &str), u64> = BTreeMap::new();
+    for one in mailboxes.into_iter().flat_map(|mailbox| &mailbox.rules) {
+        *sums.entry((&one.file, one.line, &one.rule, &one.did)).or_default() += one.count;
+    }
+    if sums.is_empty() {
+        return String::new();
+    }
+    let mut rows = Rows::new(&["rule", "line", "what it did", ">count"]);
+    for ((file, line, rule, did), sum) in sums.iter().take(MOST_RULES) {
+        rows.add([rule, format!("{file}:{line}").as_str(), did, &count(*sum)]);
+    }
+    let more = match sums.len().saturating_sub(MOST_RULES) {
+        0 => String::new(),
+        more => format!("\n… and {more} more lines; --json has them all"),
+    };
+    format!("\nWhat the rules did:\n{}{more}", rows.render())
 }
 
 /// What this run did, in a sentence.
@@ -152,7 +180,7 @@ fn more(length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use whimbrel_engine::{Problem, Worked};
+    use whimbrel_engine::{Problem, RuleCount, Worked};
     use whimbrel_model::Failure;
 
     use super::*;
@@ -181,6 +209,7 @@ mod tests {
             worked,
             problems: vec![problem],
             notes: vec!["`a/b` is `a_b` there".into()],
+            rules: Vec::new(),
         };
         let moved = Counts {
             found: 1,
@@ -193,6 +222,7 @@ mod tests {
             worked: Worked::default(),
             problems: Vec::new(),
             notes: Vec::new(),
+            rules: Vec::new(),
         };
         Report::new(vec![alice, bob], 0.5, false)
     }
@@ -239,7 +269,7 @@ mod tests {
         let mailbox = &value["mailboxes"][0];
         assert_eq!(
             keys(mailbox),
-            [&["name"], &counts[..], &["worked", "problems", "notes"]].concat()
+            [&["name"], &counts[..], &["worked", "problems", "notes", "rules"]].concat()
         );
         assert_eq!(
             keys(&mailbox["worked"]),
@@ -262,6 +292,29 @@ mod tests {
                 "remedy": whimbrel_engine::remedy(&Failure::OverQuota(String::new())),
             })
         );
+    }
+
+    #[test]
+    fn rules_are_summed_over_mailboxes_in_the_order_of_the_script() {
+        let rule = |line, did: &str, count| RuleCount {
+            rule: "message".into(),
+            file: "rules.rhai".into(),
+            line,
+            did: did.into(),
+            count,
+        };
+        let mut sample = sample();
+        assert!(!report(&sample).contains("What the rules did"));
+        sample.mailboxes[0].rules = vec![rule(9, "skip", 1), rule(12, "move_to Archive/2019", 2)];
+        sample.mailboxes[1].rules = vec![rule(9, "skip", 40)];
+        let text = rules(&sample.mailboxes);
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("rules.rhai:")).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(
+            lines[0].contains("rules.rhai:9") && lines[0].trim_end().ends_with("41"),
+            "{text}"
+        );
+        assert!(lines[1].contains("move_to Archive/2019"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,9 @@ pub enum Form {
     Time,
     /// An array of strings.
     Texts,
-    /// A table whose keys the connector defines.
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A table whose keys somebody else defines: the connector, or the script.
     Free,
     /// A table whose values are strings.
     Names,
@@ -32,6 +34,7 @@ impl Form {
             Self::Size => "size, e.g. \"256MiB\"",
             Self::Time => "time, e.g. \"90s\"",
             Self::Texts => "list of texts",
+            Self::Word(_) => "word",
             Self::Free | Self::Names | Self::Table(_) => "table",
             Self::Tables(_) => "list of tables",
         }
@@ -222,6 +225,112 @@ pub const MAILBOX: &[Key] = &[
         "{}",
         "The account at the destination, likewise.",
     ),
+    key(
+        "attributes",
+        Form::Names,
+        false,
+        "{}",
+        "What rules are told about this mailbox, e.g. `{ department = \"sales\" }`: `b.get(\"department\")` in a script.",
+    ),
+];
+
+/// `[rules]`.
+pub const RULES: &[Key] = &[
+    key(
+        "script",
+        Form::Text,
+        true,
+        "",
+        "The script, relative to the settings file, e.g. `rules.rhai`. Its modules lie in its folder or below it.",
+    ),
+    key(
+        "on_error",
+        Form::Word(&["quarantine", "stop"]),
+        false,
+        "quarantine",
+        "What follows where the script fails on a message: `quarantine` keeps that message aside as failed and goes on with \
+         the next, `stop` ends the run.",
+    ),
+    key(
+        "set",
+        Form::Free,
+        false,
+        "{}",
+        "Values that take the place of the script's top-level constants, e.g. `{ YEARS = 3, ARCHIVE = \"Old\" }`. A name \
+         that the script does not have, or a value of another type, is refused.",
+    ),
+    key(
+        "limits",
+        Form::Table(RULES_LIMITS),
+        false,
+        "",
+        "What the script may cost for one message, folder or mailbox.",
+    ),
+    key(
+        "attachments",
+        Form::Table(ATTACHMENTS),
+        false,
+        "",
+        "Where attachments go that rules detach. Without this section, `m.detach(…)` is an error.",
+    ),
+];
+
+/// `[rules.limits]`.
+pub const RULES_LIMITS: &[Key] = &[
+    key(
+        "operations",
+        Form::Count,
+        false,
+        "1000000",
+        "How many steps the script may take.",
+    ),
+    key(
+        "depth",
+        Form::Count,
+        false,
+        "64",
+        "How deep its functions may call one another; at most 128.",
+    ),
+    key(
+        "string",
+        Form::Size,
+        false,
+        "1MiB",
+        "How long one of its strings may be.",
+    ),
+    key(
+        "time",
+        Form::Time,
+        false,
+        "1s",
+        "How long it may take, the reading of the message from memory or disk included.",
+    ),
+    key(
+        "text",
+        Form::Size,
+        false,
+        "64KiB",
+        "How much of a message's text `m.text` holds.",
+    ),
+];
+
+/// `[rules.attachments]`.
+pub const ATTACHMENTS: &[Key] = &[
+    key(
+        "folder",
+        Form::Text,
+        true,
+        "",
+        "The folder for the files, relative to the settings file; they lie below it as `MAILBOX/HASH/NAME`.",
+    ),
+    key(
+        "link",
+        Form::Text,
+        false,
+        "",
+        "What the link in the message begins with, e.g. `https://files.example.org/`; `MAILBOX/HASH/NAME` follows. Without \
+         it, the message names the file's path.",
+    ),
 ];
 
 /// `[mailboxes]`.
@@ -266,6 +375,13 @@ pub const FILE: &[Key] = &[
         "One mailbox; repeat the section for more.",
     ),
     key("mailboxes", Form::Table(MAILBOXES), false, "", "A fleet of mailboxes."),
+    key(
+        "rules",
+        Form::Table(RULES),
+        false,
+        "",
+        "A script that decides about mailboxes, folders, messages and failures; see [rules](rules.md).",
+    ),
 ];
 
 /// The forms of a secret, `password` or `token`.
@@ -284,33 +400,44 @@ pub const SECRET: &[Key] = &[
 pub fn document() -> String {
     let mut out = String::new();
     for section in FILE {
-        let (keys, title) = match section.form {
-            Form::Tables(keys) => (keys, format!("`[[{}]]`", section.name)),
-            Form::Table(keys) => (keys, format!("`[{}]`", section.name)),
-            _ => continue,
-        };
-        let must = if section.required { " Required." } else { "" };
-        out += &format!("### {title}\n\n{}{must}\n\n{}\n", section.help, table(keys));
+        describe(&mut out, section, "");
     }
     out += "### Secrets\n\nA `password` or `token` is a table with one of these; a plain text is accepted with a warning.\n\n";
     out += &table(SECRET);
     out
 }
 
+/// A section with the sections in it; `above` is the name of what holds it, with its point.
+fn describe(out: &mut String, section: &Key, above: &str) {
+    let name = format!("{above}{}", section.name);
+    let (keys, title) = match section.form {
+        Form::Tables(keys) => (keys, format!("`[[{name}]]`")),
+        Form::Table(keys) => (keys, format!("`[{name}]`")),
+        _ => return,
+    };
+    let must = if section.required { " Required." } else { "" };
+    *out += &format!("### {title}\n\n{}{must}\n\n{}\n", section.help, table(keys));
+    for inner in keys {
+        describe(out, inner, &format!("{name}."));
+    }
+}
+
 fn table(keys: &[Key]) -> String {
     let mut out = String::from("| key | value | default | what it is |\n|---|---|---|---|\n");
-    for key in keys {
+    for key in keys
+        .iter()
+        .filter(|key| !matches!(key.form, Form::Table(_) | Form::Tables(_)))
+    {
         let default = match (key.default, key.required) {
             (_, true) => "required".to_owned(),
             ("", false) => String::new(),
             (default, false) => format!("`{default}`"),
         };
-        out += &format!(
-            "| `{}` | {} | {default} | {} |\n",
-            key.name,
-            key.form.describe(),
-            key.help
-        );
+        let form = match key.form {
+            Form::Word(words) => format!("`{}`", words.join("` or `")),
+            form => form.describe().to_owned(),
+        };
+        out += &format!("| `{}` | {form} | {default} | {} |\n", key.name, key.help);
     }
     out
 }

@@ -1,5 +1,6 @@
 //! `mailboxes.csv`: a fleet, one mailbox a line.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,13 +22,16 @@ pub fn document() -> String {
      | `source.password_file`, `source.token_file` | The file that holds the secret, relative to the settings file. |\n\
      | `source.password`, `source.token` | The secret itself; accepted with a warning. |\n\
      | `source.ANYTHING` | A text that the connector asks for by the name ANYTHING. |\n\
-     | `destination.…` | The same for the destination. |\n"
+     | `destination.…` | The same for the destination. |\n\
+     | `ANYTHING`, `attribute.ANYTHING` | What rules are told about the mailbox: `b.get(\"ANYTHING\")` in a script. A name \
+     that looks like a misspelt column is refused without `attribute.`. |\n"
         .to_owned()
 }
 
 /// What a column holds.
 enum Column {
     Name,
+    Attribute(String),
     Value(Which, String),
     Secret(Which, SecretKind, Form),
 }
@@ -117,6 +121,36 @@ fn csv_problem(error: &csv::Error) -> (String, String) {
     }
 }
 
+/// Columns that are often meant.
+const KNOWN: [&str; 5] = [
+    "name",
+    "source.user",
+    "source.password_env",
+    "destination.user",
+    "destination.password_env",
+];
+
+/// What belongs to a side.
+const SIDELESS: [&str; 9] = [
+    "user",
+    "password",
+    "password_env",
+    "password_file",
+    "token",
+    "token_env",
+    "token_file",
+    "source",
+    "destination",
+];
+
+fn misspelt(header: &str, meant: Option<&str>) -> (String, String) {
+    let help = match meant {
+        Some(meant) => format!("did you mean `{meant}`? What rules are told is called `attribute.{header}` then"),
+        None => "columns are `name`, `source.…`, `destination.…` and `attribute.…`".to_owned(),
+    };
+    (format!("there is no column `{header}`"), help)
+}
+
 fn column(header: &str) -> Result<Column, (String, String)> {
     if header == "name" {
         return Ok(Column::Name);
@@ -124,19 +158,17 @@ fn column(header: &str) -> Result<Column, (String, String)> {
     let (which, key) = match header.split_once('.') {
         Some(("source", key)) if !key.is_empty() => (Which::Source, key),
         Some(("destination", key)) if !key.is_empty() => (Which::Destination, key),
-        _ => {
-            let known = [
-                "name",
-                "source.user",
-                "source.password_env",
-                "destination.user",
-                "destination.password_env",
-            ];
-            let help = match nearest(header, known) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => "columns are `name`, `source.…` and `destination.…`".to_owned(),
+        Some(("attribute", key)) if !key.is_empty() => return Ok(Column::Attribute(key.to_owned())),
+        Some(_) => return Err(misspelt(header, nearest(header, KNOWN))),
+        None if SIDELESS.contains(&header) => {
+            let help = format!("write `source.{header}` or `destination.{header}`");
+            return Err((format!("the column `{header}` does not say which side it is for"), help));
+        }
+        None => {
+            return match nearest(header, KNOWN.into_iter().chain(SIDELESS)) {
+                None if !header.is_empty() => Ok(Column::Attribute(header.to_owned())),
+                meant => Err(misspelt(header, meant)),
             };
-            return Err((format!("there is no column `{header}`"), help));
         }
     };
     let secrets = [("password", SecretKind::Password), ("token", SecretKind::Token)];
@@ -159,10 +191,17 @@ fn mailbox(
 ) -> Result<(Mailbox, bool), (String, String)> {
     let (mut name, mut source, mut destination, mut literal) =
         (String::new(), Account::default(), Account::default(), false);
+    let mut attributes = BTreeMap::new();
     for (column, cell) in columns.iter().zip(record) {
         let which = match column {
             Column::Name => {
                 cell.trim().clone_into(&mut name);
+                continue;
+            }
+            Column::Attribute(key) => {
+                if !cell.trim().is_empty() {
+                    attributes.insert(key.clone(), cell.trim().to_owned());
+                }
                 continue;
             }
             Column::Value(which, _) | Column::Secret(which, ..) => which,
@@ -209,6 +248,7 @@ fn mailbox(
             name,
             source,
             destination,
+            attributes,
             place,
         },
         literal,

@@ -5,23 +5,25 @@ pub mod keys;
 mod mailboxes;
 mod mask;
 mod read;
+mod rules;
 mod secrets;
 pub mod units;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use whimbrel_engine::FolderOptions;
 
 pub use account::Account;
 pub use mailboxes::document as document_csv;
 pub use read::nearest;
+pub use rules::RuleSettings;
 
 use crate::problem::{Place, Problem, Result, Shown};
 use read::Findings;
@@ -44,8 +46,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Which folders, and where to.
     pub folders: FolderOptions,
+    /// The script that decides, if there is one.
+    pub rules: Option<RuleSettings>,
     /// In the order of the file, then of the CSV file.
     pub mailboxes: Vec<Mailbox>,
+    /// Those that are not worked on; rules may send messages to them all the same.
+    pub others: Vec<Mailbox>,
     /// What is unwise.
     pub warnings: Vec<Problem>,
 }
@@ -111,6 +117,8 @@ pub struct Mailbox {
     pub source: Account,
     /// The account at the destination.
     pub destination: Account,
+    /// What rules are told about it.
+    pub attributes: BTreeMap<String, String>,
     /// Where it is defined.
     pub place: Place,
 }
@@ -183,7 +191,10 @@ impl Settings {
                 return Err(Box::new(Problem::usage(message).help(help)));
             }
         }
-        self.mailboxes.retain(|mailbox| names.contains(&mailbox.name));
+        let all = std::mem::take(&mut self.mailboxes);
+        let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|mailbox| names.contains(&mailbox.name));
+        self.mailboxes = wanted;
+        self.others.extend(others);
         Ok(())
     }
 }
@@ -218,12 +229,8 @@ fn folders(table: Option<&DeTable<'_>>) -> FolderOptions {
     let Some(table) = table else {
         return FolderOptions::default();
     };
-    let names = section(table, "map").into_iter().flatten();
-    let map = names
-        .filter_map(|(from, to)| Some((from.get_ref().to_string(), to.get_ref().as_str()?.to_owned())))
-        .collect();
     FolderOptions {
-        map,
+        map: read::names(table, "map"),
         exclude: read::texts(table, "exclude"),
     }
 }
@@ -239,6 +246,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let destination = side(findings, &base, table, "destination")?;
     let limits = limits(section(table, "limits"));
     let folders = folders(section(table, "folders"));
+    let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
     let mut boxes = Vec::new();
     for entry in table
         .get("mailbox")
@@ -257,6 +265,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
             name,
             source,
             destination,
+            attributes: read::names(table, "attributes"),
             place: findings.place(span, "this mailbox"),
         });
     }
@@ -280,7 +289,9 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         destination,
         limits,
         folders,
+        rules,
         mailboxes: boxes,
+        others: Vec::new(),
         warnings,
     })
 }
@@ -334,20 +345,9 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
 fn limits(table: Option<&DeTable<'_>>) -> Limits {
     let mut limits = Limits::default();
     let Some(table) = table else { return limits };
-    let value = |key: &str| table.get(key).map(toml::Spanned::get_ref);
-    let count = |key: &str| {
-        value(key)
-            .and_then(read::integer)
-            .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
-    };
-    let size = |key: &str| match value(key)? {
-        DeValue::String(text) => units::size(text).ok(),
-        other => read::integer(other),
-    };
-    let time = |key: &str| match value(key)? {
-        DeValue::String(text) => units::time(text).ok(),
-        other => read::integer(other).map(Duration::from_secs),
-    };
+    let count = |key: &str| read::count(table, key);
+    let size = |key: &str| read::size(table, key);
+    let time = |key: &str| read::time(table, key);
     limits.mailboxes = count("mailboxes").unwrap_or(limits.mailboxes);
     limits.connections = count("connections").unwrap_or(limits.connections);
     limits.memory = size("memory").unwrap_or(limits.memory);

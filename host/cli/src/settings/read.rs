@@ -1,6 +1,8 @@
 //! Reads a parsed settings file against its table of keys, and collects every problem at once.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -54,7 +56,7 @@ pub fn check(findings: &mut Findings, name: &str, table: &Spanned<DeTable<'_>>, 
     for (key, value) in table.get_ref() {
         let word = key.get_ref();
         let Some(known) = keys.iter().find(|known| known.name == word.as_ref()) else {
-            unknown(findings, word, key.span(), &place, name, keys);
+            unknown(findings, word, key.span(), &place, keys);
             continue;
         };
         let full = if name.is_empty() {
@@ -85,17 +87,7 @@ pub fn check(findings: &mut Findings, name: &str, table: &Spanned<DeTable<'_>>, 
     }
 }
 
-fn unknown(findings: &mut Findings, word: &str, span: Range<usize>, place: &str, name: &str, keys: &[Key]) {
-    if name.is_empty() && word == "rules" {
-        let help = "remove the section; run without rules, or use a version of whimbrel that knows them";
-        findings.wrong(
-            "this version of whimbrel does not run rule scripts".into(),
-            span,
-            "not known here",
-            help,
-        );
-        return;
-    }
+fn unknown(findings: &mut Findings, word: &str, span: Range<usize>, place: &str, keys: &[Key]) {
     let names = keys.iter().map(|key| key.name);
     let help = match nearest(word, names.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
@@ -120,6 +112,15 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
                     "nothing in it",
                     "write a text, or remove the key",
                 );
+            }
+        }
+        (Form::Word(words), DeValue::String(text)) => {
+            if !words.contains(&text.as_ref()) {
+                let help = match nearest(text, words.iter().copied()) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => format!("write one of \"{}\"", words.join("\", \"")),
+                };
+                findings.wrong(format!("`{name}` cannot be `{text}`"), at, "not known here", help);
             }
         }
         (Form::Texts, DeValue::Array(array)) if array.iter().all(|value| value.get_ref().is_str()) => {}
@@ -168,6 +169,7 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
     );
     let help = match wanted {
         Form::Text => format!("put it in quotes: {} = \"…\"", last(name)),
+        Form::Word(words) => format!("write {} = \"{}\"", last(name), words.join("\" or \"")),
         Form::Count => format!("write {} = 4", last(name)),
         Form::Size => format!("write {} = \"256MiB\"", last(name)),
         Form::Time => format!("write {} = \"90s\"", last(name)),
@@ -217,6 +219,37 @@ pub fn texts(table: &DeTable<'_>, key: &str) -> Vec<String> {
         .filter_map(|value| value.get_ref().as_str())
         .map(str::to_owned)
         .collect()
+}
+
+/// The texts of a table by their names; empty where it is not there.
+pub fn names(table: &DeTable<'_>, key: &str) -> BTreeMap<String, String> {
+    let names = table.get(key).and_then(|value| value.get_ref().as_table());
+    names
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, text)| Some((name.get_ref().to_string(), text.get_ref().as_str()?.to_owned())))
+        .collect()
+}
+
+/// A count, where it is there.
+pub fn count(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    integer(table.get(key)?.get_ref()).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+/// Bytes, where they are there.
+pub fn size(table: &DeTable<'_>, key: &str) -> Option<u64> {
+    match table.get(key)?.get_ref() {
+        DeValue::String(text) => units::size(text).ok(),
+        other => integer(other),
+    }
+}
+
+/// A time, where it is there.
+pub fn time(table: &DeTable<'_>, key: &str) -> Option<Duration> {
+    match table.get(key)?.get_ref() {
+        DeValue::String(text) => units::time(text).ok(),
+        other => integer(other).map(Duration::from_secs),
+    }
 }
 
 /// As JSON, for a connector. None for numbers that JSON cannot hold.

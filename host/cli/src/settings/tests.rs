@@ -98,11 +98,81 @@ fn the_defaults_are_those_that_the_docs_state() {
         };
         assert_eq!(key.default, stated, "{}", key.name);
     }
+    let limits = whimbrel_rules::Limits::default();
+    for key in keys::RULES_LIMITS {
+        let stated = match key.name {
+            "operations" => limits.operations.to_string(),
+            "depth" => limits.depth.to_string(),
+            "string" => format!("{}MiB", limits.string_bytes >> 20),
+            "time" => format!("{}s", limits.time.as_secs()),
+            "text" => format!("{}KiB", limits.text_bytes >> 10),
+            other => panic!("{other} is not looked at here"),
+        };
+        assert_eq!(key.default, stated, "{}", key.name);
+    }
     let text = keys::document();
+    for part in [
+        "### `[rules.attachments]`",
+        "| `on_error` | `quarantine` or `stop` | `quarantine` |",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
     assert!(
         text.contains("### `[[mailbox]]`") && text.contains("| `memory` | size"),
         "{text}"
     );
+}
+
+#[test]
+fn rules_and_what_they_are_told_arrive() {
+    let rules = "[rules]\nscript = \"r/rules.rhai\"\non_error = \"stop\"\n\
+                 set = { YEARS = 1_0, RATIO = 0.5, NAMES = [\"a\", \"b\"], MAP = { x = true }, DAY = 2020-01-31 }\n\
+                 [rules.limits]\noperations = 500\ntime = \"250ms\"\ntext = \"1MiB\"\n\
+                 [rules.attachments]\nfolder = \"files\"\n[limits]";
+    let text = with("[limits]", rules).replace(
+        "name = \"alice\"\n",
+        "name = \"alice\"\nattributes = { department = \"sales\" }\n",
+    );
+    let settings = parse(&text).unwrap();
+    let rules = settings.rules.unwrap();
+    assert_eq!(rules.script, Path::new("/etc/w/r/rules.rhai"));
+    assert_eq!(rules.on_error, whimbrel_engine::OnError::Stop);
+    assert_eq!(
+        json!(rules.set),
+        json!({ "DAY": "2020-01-31", "MAP": { "x": true }, "NAMES": ["a", "b"], "RATIO": 0.5, "YEARS": 10 })
+    );
+    let limits = whimbrel_rules::Limits {
+        operations: 500,
+        time: Duration::from_millis(250),
+        text_bytes: 1 << 20,
+        ..whimbrel_rules::Limits::default()
+    };
+    assert_eq!(rules.limits, limits);
+    let attachments = rules.attachments.clone().unwrap();
+    assert_eq!(
+        (attachments.folder.as_path(), attachments.link),
+        (Path::new("/etc/w/files"), None)
+    );
+    assert!(rules.options().attachments);
+    assert_eq!(settings.mailboxes[0].attributes["department"], "sales");
+
+    let plain = parse(&with("[limits]", "[rules]\nscript = \"r.rhai\"\n[limits]"))
+        .unwrap()
+        .rules
+        .unwrap();
+    assert_eq!(plain.on_error, whimbrel_engine::OnError::Quarantine);
+    assert!(plain.attachments.is_none() && !plain.options().attachments && plain.set.is_empty());
+    assert_eq!(plain.limits, whimbrel_rules::Limits::default());
+    assert!(parse(GOOD).unwrap().rules.is_none());
+}
+
+#[test]
+fn further_columns_are_what_rules_are_told() {
+    let csv = "name,department,attribute.name,source.user,attribute.hold\nalice,sales,Alice A.,a,\nbob,,,b, 7 \n";
+    let settings = fleet(csv.as_bytes()).unwrap();
+    let told = |at: usize| json!(settings.mailboxes[at].attributes);
+    assert_eq!(told(0), json!({ "department": "sales", "name": "Alice A." }));
+    assert_eq!(told(1), json!({ "hold": "7" }));
 }
 
 #[test]
@@ -168,8 +238,50 @@ fn each_mistake_has_its_place_and_remedy() {
         ),
         (
             "[limits]",
-            "[rules]\nscript = \"rules.rhai\"\n[limits]",
-            &["does not run rule scripts", "remove the section"],
+            "[rules]\nscrip = \"rules.rhai\"\n[limits]",
+            &[
+                "no setting `scrip` in `rules`",
+                "did you mean `script`?",
+                "`script` is missing in `rules`",
+            ],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\non_error = \"stopp\"\n[limits]",
+            &["`rules.on_error` cannot be `stopp`", ":17:12", "did you mean \"stop\"?"],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\non_error = true\n[limits]",
+            &[
+                "`rules.on_error` must be a word, not true or false",
+                "on_error = \"quarantine\" or \"stop\"",
+            ],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\nset = { MOST = 9223372036854775808 }\n[limits]",
+            &["`rules.set.MOST` holds a number", ":17:16"],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\n[rules.limits]\ndepth = 1000\ntime = \"soon\"\n[limits]",
+            &["`soon` is not a time"],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\n[rules.limits]\ndepth = 1000\n[limits]",
+            &["`rules.limits.depth` is out of range", "from 1 to 128"],
+        ),
+        (
+            "[limits]",
+            "[rules]\nscript = \"rules.rhai\"\n[rules.attachments]\nlink = \"https://x.example/\"\n[limits]",
+            &["`folder` is missing in `rules.attachments`"],
+        ),
+        (
+            "name = \"alice\"",
+            "name = \"alice\"\nattributes = { age = 7 }",
+            &["`mailbox.attributes` must be a table"],
         ),
         ("name = \"acme\"", "name = \"acme", &["not valid TOML", ":3:"]),
         (
@@ -292,6 +404,8 @@ fn only_named_mailboxes_stay() {
     let mut settings = parse(GOOD).unwrap();
     settings.only(&[]).unwrap();
     assert_eq!(settings.mailboxes.len(), 1);
+    settings.only(&["alice".into()]).unwrap();
+    assert_eq!((settings.mailboxes.len(), settings.others.len()), (1, 0));
     let text = settings.only(&["alise".into()]).unwrap_err().render();
     assert!(
         text.contains("there is no mailbox `alise`") && text.contains("did you mean `alice`?"),
@@ -336,7 +450,20 @@ fn a_fleet_comes_from_csv() {
 #[test]
 fn each_mistake_in_csv_has_its_line_and_remedy() {
     let cases: &[(&[u8], &[&str])] = &[
-        (b"user\nx\n", &["boxes.csv:1:", "no column `user`"]),
+        (
+            b"user\nx\n",
+            &[
+                "boxes.csv:1:",
+                "the column `user` does not say which side",
+                "`source.user`",
+            ],
+        ),
+        (b"name,atribute.x\na,y\n", &["no column `atribute.x`", "`attribute.…`"]),
+        (
+            b"name,soruce.user\na,y\n",
+            &["no column `soruce.user`", "did you mean `source.user`?"],
+        ),
+        (b"name,nane\na,y\n", &["no column `nane`", "`attribute.nane`"]),
         (b"nam,source.user\nx,y\n", &["no column `nam`", "did you mean `name`?"]),
         (b"source.user\nx\n", &["no column `name`", "name,source.user"]),
         (b"name,source.user\na\n", &["boxes.csv:2: 1 cells, but 2 columns"]),

@@ -10,11 +10,17 @@ use crate::exit::Exit;
 use crate::output::table::{Rows, plural};
 use crate::output::{Output, safe};
 use crate::problem::{Problem, Result};
+use crate::rules;
 use crate::session::{self, Aim, Session};
 
 /// Settings, connectors, permissions; then connections, accounts and capabilities of every mailbox.
 pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exit> {
     let mut session = Session::survey(global, session::settings(global, only)?, Aim::Look).await?;
+    if let Some(script) = session.settings.rules.as_ref().filter(|_| session.rules.is_some()) {
+        let (problems, warnings) = rules::inspect(&script.script, &script.options());
+        session.problems.extend(problems);
+        session.warnings.extend(warnings);
+    }
     session.problems.extend(state_folder(&session.settings.state));
     let mailboxes = std::mem::take(&mut session.mailboxes);
     let looked_at = mailboxes.len();

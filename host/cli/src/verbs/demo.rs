@@ -22,7 +22,7 @@ const HALVES: [(&str, &str, &str); 2] = [("spool", "mbox", "old/spool"), ("maild
 /// By which a folder is known as one that a demo wrote, and may be written anew.
 const MARK: &str = "spool.toml";
 /// What a demo writes.
-const CONTENTS: [&str; 5] = ["old", "new", "state", "spool.toml", "maildir.toml"];
+const CONTENTS: [&str; 6] = ["old", "new", "state", "rules.rhai", "spool.toml", "maildir.toml"];
 
 /// Lays the old account out, moves it twice, and compares.
 pub async fn run(global: &Global, folder: &Path, output: Output) -> Result<Exit> {
@@ -37,8 +37,9 @@ pub async fn run(global: &Global, folder: &Path, output: Output) -> Result<Exit>
             ..global.clone()
         };
         for turn in ["first", "second"] {
-            let session = Session::open(&global, &[], Aim::Move).await?;
+            let mut session = Session::open(&global, &[], Aim::Move).await?;
             let ledger = session.ledger()?;
+            migrate::announce(&session, &ledger, output)?;
             let report = migrate::go(session, &ledger, output).await?;
             let interrupted = report.interrupted;
             runs.push((name, turn, report));
@@ -61,6 +62,7 @@ pub async fn run(global: &Global, folder: &Path, output: Output) -> Result<Exit>
         exit,
     );
     output.say(happened(&runs));
+    output.say(reports::rules(runs.iter().flat_map(|(_, _, report)| &report.mailboxes)));
     for (_, _, report) in runs.iter().filter(|(_, _, report)| !report.complete()) {
         output.say(reports::report(report));
     }
@@ -114,6 +116,7 @@ fn clear(folder: &Path) -> Result<()> {
 
 fn lay_out(folder: &Path, spool: &[Sample], maildir: &[Sample]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
+    fs::write(folder.join("rules.rhai"), demo::RULES)?;
     for (name, connector, root) in HALVES {
         fs::write(
             folder.join(format!("{name}.toml")),
@@ -132,10 +135,11 @@ fn introduction(folder: &Path, spool: &[Sample], maildir: &[Sample]) -> String {
     }
     format!(
         "Alice's old mail is in {}: an mbox spool with {} and a Maildir with {}.\n\
-         Both are moved into one new Maildir, twice: the second run finds nothing to do.\n\n{}\n",
+         Both are moved into one new Maildir by the rules in {}, twice: the second run finds nothing to do.\n\n{}\n",
         folder.join("old").display(),
         plural(spool.len() as u64, "message"),
         plural(maildir.len() as u64, "message"),
+        folder.join("rules.rhai").display(),
         rows.render(),
     )
 }
@@ -147,6 +151,7 @@ fn happened(runs: &[(&str, &str, Report)]) -> String {
         ">found",
         ">copied",
         ">merged",
+        ">filtered",
         ">failed",
         ">pending",
         ">unexplained",
@@ -161,6 +166,7 @@ fn happened(runs: &[(&str, &str, Report)]) -> String {
             &count(report.total.found),
             &count(sum(|it| it.copied)),
             &count(sum(|it| it.merged)),
+            &count(report.total.filtered),
             &count(report.total.failed),
             &count(report.total.pending),
             &count(report.total.unexplained),
@@ -174,11 +180,19 @@ fn conclusion(folder: &Path, compared: Compared, exit: Exit) -> String {
     let Compared {
         expected,
         equal,
+        changed,
+        left_out,
         transport,
         missing,
         surplus,
     } = compared;
-    let mut out = format!("Compared with the originals: {equal} of {expected} messages are equal byte for byte");
+    let mut out = format!("\nCompared with the originals: {equal} of {expected} messages are equal byte for byte");
+    if changed > 0 {
+        out += &format!(", {changed} as a rule changed its head");
+    }
+    if left_out > 0 {
+        out += &format!(", {left_out} stayed behind by a rule");
+    }
     if transport > 0 {
         out += &format!(", {transport} but for line ends");
     }
@@ -191,15 +205,18 @@ fn conclusion(folder: &Path, compared: Compared, exit: Exit) -> String {
         return out;
     }
     let shown = folder.display();
-    out + &format!(
+    out += format!(
         "\nWhat to do next:\n\
          \x20 look at the new mail          mutt -f {shown}/new/alice      (or any client that reads Maildir)\n\
          \x20 see where things stand        whimbrel status -c {shown}/spool.toml\n\
          \x20 read the audit trail          whimbrel events -c {shown}/spool.toml\n\
+         \x20 try rules of your own         whimbrel rules try -c {shown}/maildir.toml --script FILE\n\
          \x20 add mail below {shown}/old and catch up:\n\
          \x20                               whimbrel migrate -c {shown}/maildir.toml\n\
          \x20 move an account of your own   copy {shown}/spool.toml; `whimbrel plugin list` shows the connectors"
     )
+    .as_str();
+    out
 }
 
 #[cfg(test)]
@@ -246,6 +263,7 @@ mod tests {
                 worked,
                 problems: Vec::new(),
                 notes: Vec::new(),
+                rules: Vec::new(),
             };
             Report::new(vec![mailbox], 0.0, false)
         };

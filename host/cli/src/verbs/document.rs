@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::{Command, CommandFactory};
+use whimbrel_rules::reference;
 
 use super::plugin;
 use crate::args::{Cli, Global};
@@ -12,7 +13,14 @@ use crate::problem::{Problem, Result};
 use crate::settings::{document_csv, keys};
 
 /// The parts, connectors apart.
-const PARTS: [&str; 4] = ["settings", "csv", "cli", "exit-codes"];
+const PARTS: [&str; 6] = [
+    "settings",
+    "csv",
+    "cli",
+    "exit-codes",
+    "rules-reference",
+    "rules-definitions",
+];
 
 /// Prints one of them, as Markdown.
 pub async fn run(global: &Global, part: &str, output: Output) -> Result<Exit> {
@@ -21,6 +29,8 @@ pub async fn run(global: &Global, part: &str, output: Output) -> Result<Exit> {
         "csv" => document_csv(),
         "cli" => command_line(),
         "exit-codes" => exit_codes(),
+        "rules-reference" => reference::markdown(),
+        "rules-definitions" => reference::definitions(),
         other => match other.strip_prefix("connector:") {
             Some(name) => plugin::markdown(&plugin::load(global, name).await?),
             None => {
@@ -99,6 +109,7 @@ mod tests {
             "`whimbrel migrate`",
             "`whimbrel ledger export`",
             "`whimbrel plugin inspect`",
+            "`whimbrel rules try`",
             "--dry-run",
         ] {
             assert!(text.contains(verb), "{verb} is missing");

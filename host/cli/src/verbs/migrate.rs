@@ -14,15 +14,34 @@ use crate::output::Output;
 use crate::output::progress::{Manner, Shower};
 use crate::output::reports;
 use crate::problem::Result;
+use crate::rules::Changed;
 use crate::session::{self, Aim, Session};
 
 /// Moves what is new and what changed, and tells what became of it.
 pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exit> {
-    let session = Session::open(global, only, Aim::Move).await?;
+    let mut session = Session::open(global, only, Aim::Move).await?;
     let ledger = session.ledger()?;
+    let changed = announce(&session, &ledger, output)?;
     let report = go(session, &ledger, output).await?;
-    let exit = finish(&report, output);
-    Ok(exit)
+    let mut document = json(&report);
+    told(&mut document, changed.as_ref());
+    Ok(finish(&report, document, output))
+}
+
+/// Says what a change of rules means, before anything is done by the new ones.
+pub fn announce(session: &Session, ledger: &Ledger, output: Output) -> Result<Option<Changed>> {
+    let changed = session.note_rules(ledger)?;
+    if let Some(changed) = &changed {
+        output.say(changed.sentence());
+    }
+    Ok(changed)
+}
+
+/// The same for programs: `rules_changed`.
+pub fn told(document: &mut Value, changed: Option<&Changed>) {
+    if let (Some(object), Some(changed)) = (document.as_object_mut(), changed) {
+        object.insert("rules_changed".into(), changed.json());
+    }
 }
 
 /// The run itself, with its progress; the ledger lies on the disk when it returns.
@@ -44,10 +63,10 @@ pub async fn go(mut session: Session, ledger: &Ledger, output: Output) -> Result
     Ok(report)
 }
 
-/// Tells what became of it.
-pub fn finish(report: &Report, output: Output) -> Exit {
+/// Tells what became of it; `document` is for programs.
+pub fn finish(report: &Report, document: Value, output: Output) -> Exit {
     let exit = exit(report);
-    output.document(json(report), exit);
+    output.document(document, exit);
     output.say(reports::report(report));
     output.say(format!("\n{}", reports::worked(report)));
     output.say(match exit {
@@ -84,6 +103,7 @@ mod tests {
             worked: Worked::default(),
             problems: Vec::new(),
             notes: Vec::new(),
+            rules: Vec::new(),
         };
         Report::new(vec![mailbox], 1.0, interrupted)
     }

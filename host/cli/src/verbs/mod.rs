@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod plan;
 pub mod plugin;
 pub mod retry;
+pub mod rules;
 pub mod status;
 
 use std::future::Future;

@@ -17,6 +17,7 @@ pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exi
     let mut session = Session::open(global, only, Aim::Look).await?;
     output.warnings(&session.warnings);
     let ledger = session::find_ledger(&session.settings)?;
+    session.began(ledger.as_ref())?;
     let options = session.options();
     let mailboxes = std::mem::take(&mut session.mailboxes);
     let results: Vec<Result<Plan>> = super::each(mailboxes, options.mailboxes, |mailbox| {
@@ -27,6 +28,7 @@ pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exi
                 Box::new(match error {
                     PlanError::Failed { side, failure } => failures::side(&mailbox.name, side, &failure),
                     PlanError::Ledger(error) => failures::ledger(&error),
+                    PlanError::Rules(error) => failures::script(&error),
                 })
             })
         }
@@ -95,6 +97,13 @@ fn sentence(step: &Step) -> String {
             )
         }
         Step::Exclude { from } => format!("leave out the folder {from}, as the settings say"),
+        Step::Filter { from, items, reason } => {
+            format!("leave out {} of {from}: {reason}", plural(*items, "message"))
+        }
+        Step::Rule { from, items } => format!(
+            "let the rules decide on {} of {from} when they are read (`whimbrel rules try` shows it now)",
+            plural(*items, "message")
+        ),
         Step::Rematch { from } => format!("read {from} again: all its ids changed; messages are matched by content"),
         Step::Unexplained { from, items } => {
             format!(
@@ -120,6 +129,7 @@ fn reasons(notes: &[NameNote]) -> String {
     let reasons = notes.iter().map(|note| match note {
         NameNote::SpecialUse => "it serves the same purpose",
         NameNote::Mapped => "as the settings say",
+        NameNote::Rule => "as a rule says",
         NameNote::Kept => "as in the run before",
         NameNote::FollowsParent => "it follows the folder above it",
         NameNote::Characters => "the destination cannot keep all characters of the name",
@@ -154,6 +164,15 @@ mod tests {
                     items: 1,
                     bytes: 1024,
                 },
+                Step::Rule {
+                    from: "a".into(),
+                    items: 3,
+                },
+                Step::Filter {
+                    from: "a".into(),
+                    items: 2,
+                    reason: "old newsletter".into(),
+                },
                 Step::Unexplained {
                     from: "a".into(),
                     items: 7,
@@ -169,6 +188,8 @@ mod tests {
             "use the folder Sent for Gesendet (it serves the same purpose); it holds 2 messages, equal ones are merged",
             "make the folder a\n",
             "copy 1 message from a, 1.0 KiB",
+            "let the rules decide on 3 messages of a when they are read",
+            "leave out 2 messages of a: old newsletter",
             "! a: the source claims 7 messages more than it lists",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
@@ -194,6 +215,8 @@ mod tests {
                         { "step": "use", "from": "Gesendet", "to": "Sent", "notes": ["special-use"], "holds": 2 },
                         { "step": "create", "from": "a", "to": "a", "notes": [] },
                         { "step": "copy", "from": "a", "items": 1, "bytes": 1024 },
+                        { "step": "rule", "from": "a", "items": 3 },
+                        { "step": "filter", "from": "a", "items": 2, "reason": "old newsletter" },
                         { "step": "unexplained", "from": "a", "items": 7 },
                     ],
                 }],

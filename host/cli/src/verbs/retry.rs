@@ -12,8 +12,9 @@ use crate::problem::{Problem, Result};
 use crate::session::{Aim, Session};
 use crate::settings::nearest;
 
-/// What an item can have failed for; `oversize` was left out for its size.
-pub const REASONS: [&str; 13] = [
+/// What an item can have failed for; `oversize` was left out for its size, `filtered` by a rule.
+pub const REASONS: [&str; 15] = [
+    "filtered",
     "forbidden",
     "generation-changed",
     "internal",
@@ -22,6 +23,7 @@ pub const REASONS: [&str; 13] = [
     "over-quota",
     "oversize",
     "rejected",
+    "rules",
     "throttled",
     "too-large",
     "unauthenticated",
@@ -29,14 +31,15 @@ pub const REASONS: [&str; 13] = [
     "unsupported",
 ];
 
-/// Takes failed and oversize items up again, all or those of one reason, and runs `migrate` over these mailboxes.
+/// Takes failed and oversize items up again, all or those of one reason (what rules left out only by theirs), and runs `migrate` over these mailboxes.
 pub async fn run(global: &Global, only: &[String], reason: Option<&str>, output: Output) -> Result<Exit> {
     if let Some(reason) = reason {
         known(reason)?;
     }
     let codes: Vec<String> = reason.map(str::to_owned).into_iter().collect();
-    let session = Session::open(global, only, Aim::Move).await?;
+    let mut session = Session::open(global, only, Aim::Move).await?;
     let ledger = session.ledger()?;
+    let changed = migrate::announce(&session, &ledger, output)?;
     let mut again = 0;
     for mailbox in &session.mailboxes {
         let count = whimbrel_engine::requeue(&ledger, &mailbox.name, &codes);
@@ -44,16 +47,12 @@ pub async fn run(global: &Global, only: &[String], reason: Option<&str>, output:
     }
     output.say(format!("{} taken up again", plural(again, "message")));
     let report = migrate::go(session, &ledger, output).await?;
-    let exit = migrate::exit(&report);
-    if output.is_json() {
-        let mut document = migrate::json(&report);
-        if let Some(object) = document.as_object_mut() {
-            object.insert("requeued".into(), json!(again));
-        }
-        output.document(document, exit);
-        return Ok(exit);
+    let mut document = migrate::json(&report);
+    migrate::told(&mut document, changed.as_ref());
+    if let Some(object) = document.as_object_mut() {
+        object.insert("requeued".into(), json!(again));
     }
-    Ok(migrate::finish(&report, output))
+    Ok(migrate::finish(&report, document, output))
 }
 
 fn known(reason: &str) -> Result<()> {
@@ -94,8 +93,9 @@ mod tests {
             Failure::Unsupported(text()),
             Failure::InvalidSettings(text()),
             Failure::Internal(text()),
+            Failure::Rules(text()),
         ];
-        assert_eq!(all.len() + 1, REASONS.len());
+        assert_eq!(all.len() + 2, REASONS.len());
         for failure in all {
             assert!(known(failure.code()).is_ok(), "{}", failure.code());
         }
@@ -106,6 +106,11 @@ mod tests {
         let problem = known("overquota").unwrap_err();
         assert!(problem.render().contains("did you mean `over-quota`?"));
         assert_eq!(problem.exit(), Exit::Usage);
-        assert!(known("xyz").unwrap_err().render().contains("reasons are: forbidden"));
+        assert!(
+            known("xyz")
+                .unwrap_err()
+                .render()
+                .contains("reasons are: filtered, forbidden")
+        );
     }
 }

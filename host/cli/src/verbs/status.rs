@@ -54,6 +54,7 @@ fn arrange(known: &Report, names: &[String]) -> (Report, usize) {
                     worked: Worked::default(),
                     problems: Vec::new(),
                     notes: vec!["not started yet".to_owned()],
+                    rules: Vec::new(),
                 }
             })
     });

@@ -1,5 +1,10 @@
 //! A mail store in memory that fails when it is told to, natively: the engine's faults show here without any server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // Tests may panic.
+#![allow(dead_code, unused_imports)] // Each test program uses some of it.
+
+mod bench;
+mod mortal;
+pub mod script;
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +13,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use whimbrel_engine::{Destination, Mailbox, Options, Provider, Source};
-use whimbrel_ledger::{Ledger, LedgerOptions};
+use whimbrel_engine::{Destination, Provider, Source};
 use whimbrel_model::{
-    Abilities, Change, Collection, Failure, ItemMeta, Kind, Limits, Outcome, Page, Placement, Remark, Timestamp,
+    Abilities, Change, Collection, Failure, ItemMeta, Kind, Limits, Outcome, Page, Placement, Remark, Role, Timestamp,
 };
 use whimbrel_sandbox::Item;
-use whimbrel_wire::{Blob, BlobStore, BlobStoreConfig};
+use whimbrel_wire::Blob;
+
+pub use bench::{Bench, book, book_with};
+pub use mortal::{Life, Mortal};
 
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +37,8 @@ pub struct Message {
 pub struct Folder {
     pub validity: u32,
     pub next: u32,
+    pub role: Option<Role>,
+    pub subscribed: bool,
     pub messages: Vec<Message>,
     /// UIDs that are gone, with the change number at which they went.
     vanished: Vec<(u64, u32)>,
@@ -134,6 +143,7 @@ impl State {
         self.folders.entry(name.to_owned()).or_insert_with(|| Folder {
             validity: 1,
             next: 1,
+            subscribed: true,
             ..Folder::default()
         })
     }
@@ -239,9 +249,9 @@ impl Source for Store {
                 id: name.clone(),
                 path: name.split('/').map(str::to_owned).collect(),
                 kind: Kind::Message,
-                role: None,
+                role: folder.role,
                 selectable: true,
-                subscribed: true,
+                subscribed: folder.subscribed,
                 items: Some(folder.messages.len() as u64 + hides),
                 bytes: None,
                 generation: Some(folder.validity.to_string()),
@@ -388,7 +398,11 @@ impl Destination for Store {
         {
             name = same.clone();
         }
+        let new = !state.folders.contains_key(&name);
         let folder = state.folder(&name);
+        if new {
+            (folder.role, folder.subscribed) = (wanted.role, wanted.subscribed);
+        }
         Ok(Collection {
             id: name.clone(),
             path: name.split('/').map(str::to_owned).collect(),
@@ -457,7 +471,11 @@ impl Destination for Store {
         let mut state = self.state();
         let breaks = state.breaks();
         let tells = state.character.tells_ids;
-        let uid = id.parse().map_err(|_| Failure::NotFound(id.into()))?;
+        let uid: u32 = id.parse().map_err(|_| Failure::NotFound(id.into()))?;
+        // A broken call did it or not.
+        if breaks && !uid.is_multiple_of(2) {
+            return Err(broken());
+        }
         let message = state
             .folder(origin)
             .remove(uid)
@@ -493,55 +511,5 @@ impl Destination for Store {
             })
             .collect();
         if breaks { Err(broken()) } else { Ok(answers) }
-    }
-}
-
-/// A scratch folder with a ledger, and options that do not wait long.
-pub struct Bench {
-    pub folder: tempfile::TempDir,
-    pub options: Options,
-    ledger: Option<Ledger>,
-}
-
-impl Bench {
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let blobs = BlobStore::new(BlobStoreConfig {
-            folder: folder.path().into(),
-            memory: 8 << 20,
-            threshold: 1 << 20,
-        });
-        let options = Options {
-            mailboxes: 2,
-            connections: 2,
-            memory: 8 << 20,
-            max_item_bytes: None,
-            retries: 12,
-            quiet: Duration::from_millis(20),
-            first_pause: Duration::ZERO,
-            folders: Default::default(),
-            quarantine: Some(folder.path().join("quarantine")),
-            blobs,
-        };
-        Self {
-            folder,
-            options,
-            ledger: None,
-        }
-    }
-
-    pub fn ledger(&mut self) -> Ledger {
-        let folder = self.folder.path().join("state");
-        self.ledger
-            .get_or_insert_with(|| Ledger::open(&folder, LedgerOptions::default()).unwrap())
-            .clone()
-    }
-
-    pub fn mailbox(source: &Store, destination: &Store) -> Mailbox {
-        Mailbox {
-            name: "alice".into(),
-            source: Arc::new(source.clone()),
-            destination: Arc::new(destination.clone()),
-        }
     }
 }

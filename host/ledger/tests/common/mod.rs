@@ -46,6 +46,7 @@ pub fn print(seed: u8) -> Fingerprint {
 pub fn placed(id: &str) -> Fate {
     let outcome = Outcome::Created;
     Fate::Placed {
+        mailbox: None,
         collection: "INBOX".to_owned(),
         id: Some(id.to_owned()),
         revision: None,

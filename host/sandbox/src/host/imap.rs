@@ -1,6 +1,7 @@
 //! IMAP sessions. Where one may connect is decided by the grants; credentials go straight to the client and are never
 //! seen by the plugin.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::Resource;
@@ -38,18 +39,12 @@ impl State {
         Ok(&mut self.table.get_mut(handle)?.0)
     }
 
-    /// Whom to trust: read from the disk once an instance.
+    /// Whom to trust.
     async fn tls(&mut self) -> Result<Tls, Failure> {
-        if let Some(tls) = &self.tls {
-            return Ok(tls.clone());
-        }
-        let ca = self.grants.account()?.ca.clone();
-        let tls = tokio::task::spawn_blocking(move || Tls::new(ca.as_deref()))
+        let (ca, trust) = (self.grants.account()?.ca.clone(), Arc::clone(&self.trust));
+        tokio::task::spawn_blocking(move || trust.with(ca.as_deref()))
             .await
-            .map_err(|error| {
-                Failure::Internal(format!("reading the certificate authorities was abandoned: {error}"))
-            })??;
-        Ok(self.tls.insert(tls).clone())
+            .map_err(|error| Failure::Internal(format!("reading the certificate authorities was abandoned: {error}")))?
     }
 
     /// Whether the account may be altered. A source is read-only whatever its plugin tries.
