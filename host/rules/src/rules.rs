@@ -220,13 +220,14 @@ impl Rules {
     /// # Errors
     ///
     /// What ended the run.
+    #[allow(clippy::needless_pass_by_value)] // Callers have no use for it afterwards.
     pub fn message(&self, facts: &MessageFacts, content: Arc<dyn Content>) -> Result<Decision, RuleError> {
         // With content the answer is never None.
-        Ok(self.decide(facts, Some(content))?.unwrap_or_default())
+        Ok(self.decide(facts, Some(&content))?.unwrap_or_default())
     }
 
-    fn decide(&self, facts: &MessageFacts, content: Option<Arc<dyn Content>>) -> Result<Option<Decision>, RuleError> {
-        let once = |rules: &Self| rules.decide_once(facts, content.clone());
+    fn decide(&self, facts: &MessageFacts, content: Option<&Arc<dyn Content>>) -> Result<Option<Decision>, RuleError> {
+        let once = |rules: &Self| rules.decide_once(facts, content.cloned());
         once(self).map_err(|error| self.located(Hook::Message, error, |twin| drop(once(twin))))
     }
 
