@@ -20,7 +20,9 @@ impl House {
     /// Of the repository that cargo runs this tool in; checkouts may share one target folder.
     pub fn find() -> Result<Self> {
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let manifest = manifest.as_deref().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")));
+        let manifest = manifest
+            .as_deref()
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")));
         let root = manifest.parent().ok_or("this tool has no folder above it")?.to_owned();
         if !root.join("Cargo.toml").is_file() {
             return Err(format!("`{}` is gone; build this tool anew", root.display()).into());

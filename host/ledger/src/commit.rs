@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
-use sled::IVec;
 use whimbrel_model::{ItemMeta, flags};
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     keys::{self, Key, Kind, VOID},
     record::{Item, StoredCollection, StoredEvent, encode},
     store::Store,
+    tree::Changes,
 };
 
 /// Item ids, collection ids and names of the contract are at most this long, in bytes.
@@ -30,7 +30,7 @@ pub(crate) struct Work<'a> {
     next_event: u64,
     items: HashMap<CollectionId, HashMap<String, Touched>>,
     collections: BTreeMap<CollectionId, TouchedCollection>,
-    intents: BTreeMap<IntentId, Option<IVec>>,
+    intents: BTreeMap<IntentId, Option<Vec<u8>>>,
     routes: Vec<Route>,
     events: Vec<(u64, StoredEvent)>,
 }
@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
                     operation: "open_intent",
                     problem,
                 })?;
-                self.intents.insert(id, Some(value.into()));
+                self.intents.insert(id, Some(value));
                 Ok(())
             }
             Change::CloseIntent { id } => self.close_intent(id),
@@ -421,7 +421,7 @@ impl<'a> Work<'a> {
 
     /// Writes it all, at once or not at all.
     pub fn apply(self) -> Result<()> {
-        let mut batch = sled::Batch::default();
+        let mut batch = Changes::default();
         for (id, touched) in &self.collections {
             if touched.changed {
                 let key = Key::collection(Kind::Collection, self.mailbox, *id);
@@ -434,7 +434,7 @@ impl<'a> Work<'a> {
         for (id, intent) in &self.intents {
             let key = Key::intent(self.mailbox, *id);
             match intent {
-                Some(value) => batch.insert(key, value.clone()),
+                Some(value) => batch.insert(key, value.as_slice()),
                 None => batch.remove(key),
             }
         }
@@ -446,7 +446,7 @@ impl<'a> Work<'a> {
             let key = Key::event(*sequence);
             batch.insert(key.clone(), self.encoded(&key, event)?);
         }
-        self.store.apply(batch)
+        self.store.apply(&batch)
     }
 
     fn encoded<T: serde::Serialize>(&self, key: &Key, value: &T) -> Result<Vec<u8>> {
@@ -455,7 +455,7 @@ impl<'a> Work<'a> {
 
     fn write_items(
         &self,
-        batch: &mut sled::Batch,
+        batch: &mut Changes,
         collection: CollectionId,
         items: &HashMap<String, Touched>,
     ) -> Result<()> {

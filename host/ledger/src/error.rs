@@ -30,6 +30,16 @@ pub enum LedgerError {
         /// What this version knows.
         known: u32,
     },
+    /// It was written by an older version.
+    #[error("the ledger in {} has schema {found}, this whimbrel needs {known}; export it with the whimbrel that wrote it (`whimbrel ledger export`), and import that here", folder.display())]
+    OlderSchema {
+        /// The state folder.
+        folder: PathBuf,
+        /// What it has.
+        found: u32,
+        /// What this version needs.
+        known: u32,
+    },
     /// There is something else in its place.
     #[error("{} is not a ledger: {problem}; name another state folder, or move that one away", folder.display())]
     NotALedger {

@@ -6,6 +6,7 @@ use crate::{
     keys::{Key, Kind, Parts},
     record::StoredEvent,
     store::hold,
+    tree::Changes,
 };
 
 impl Ledger {
@@ -46,9 +47,9 @@ impl Ledger {
             fields: canonical(&fields),
         };
         let sequence = *next_event;
-        let mut batch = sled::Batch::default();
+        let mut batch = Changes::default();
         batch.insert(Key::event(sequence), self.encoded("event", &event)?);
-        self.store().apply(batch)?;
+        self.store().apply(&batch)?;
         *next_event = sequence.saturating_add(1);
         Ok(sequence)
     }

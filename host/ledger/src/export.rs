@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::{
     CollectionId, Ledger, LedgerError, MailboxId, Result,
     keys::{Key, Kind, Parts},
-    lines::{CollectionLine, Header, ItemLine, Line},
-    store::{SCHEMA, hold},
+    lines::{CollectionLine, EXPORT, Header, ItemLine, Line},
+    store::hold,
 };
 
 impl Ledger {
@@ -22,7 +22,7 @@ impl Ledger {
             ledger: self,
         };
         out.line(&Header {
-            schema: SCHEMA,
+            schema: EXPORT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
         self.export_notes(&mut out)?;

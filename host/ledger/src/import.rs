@@ -12,9 +12,10 @@ use crate::{
     commit::check_id,
     events::canonical,
     keys::{self, Key, Kind, VOID},
-    lines::{CollectionLine, Header, ItemLine, Line},
+    lines::{CollectionLine, EXPORT, Header, ItemLine, Line},
     record::{StoredEvent, encode},
-    store::{Lock, SCHEMA, Store, There, look, sync_folder},
+    store::{Lock, Store, There, look, sync_folder},
+    tree::Changes,
 };
 
 /// Where an import is made, within the state folder.
@@ -122,7 +123,7 @@ fn fill(folder: &Path, path: &Path, from: &mut dyn BufRead) -> Result<()> {
             ));
         }
         import.line(number, &line).map_err(broken)?;
-        if import.waiting.len() >= STEP {
+        if import.batch.len() >= STEP {
             import.write()?;
         }
     }
@@ -132,9 +133,7 @@ fn fill(folder: &Path, path: &Path, from: &mut dyn BufRead) -> Result<()> {
 
 struct Import<'a> {
     store: &'a Store,
-    batch: sled::Batch,
-    /// Keys in `batch`.
-    waiting: HashSet<Key>,
+    batch: Changes,
     mailboxes: HashSet<MailboxId>,
     collections: BTreeMap<(MailboxId, CollectionId), Sums>,
     records: u64,
@@ -151,8 +150,7 @@ impl<'a> Import<'a> {
     fn new(store: &'a Store) -> Self {
         Self {
             store,
-            batch: sled::Batch::default(),
-            waiting: HashSet::new(),
+            batch: Changes::default(),
             mailboxes: HashSet::new(),
             collections: BTreeMap::new(),
             records: 0,
@@ -161,8 +159,7 @@ impl<'a> Import<'a> {
     }
 
     fn write(&mut self) -> Result<()> {
-        self.waiting.clear();
-        self.store.apply(std::mem::take(&mut self.batch))
+        self.store.apply(&std::mem::take(&mut self.batch))
     }
 
     fn line(&mut self, number: u64, line: &[u8]) -> Checked<()> {
@@ -170,9 +167,9 @@ impl<'a> Import<'a> {
             let header: Header =
                 serde_json::from_slice(line).map_err(|_| "it is not the header of a ledger's export".to_owned())?;
             return match header.schema {
-                SCHEMA => Ok(()),
-                newer if newer > SCHEMA => Err(format!(
-                    "it has schema {newer}, this whimbrel knows up to {SCHEMA}: import it with the newer one"
+                EXPORT => Ok(()),
+                newer if newer > EXPORT => Err(format!(
+                    "it has schema {newer}, this whimbrel knows up to {EXPORT}: import it with the newer one"
                 )),
                 other => Err(format!("there never was a schema {other}")),
             };
@@ -332,12 +329,11 @@ impl<'a> Import<'a> {
     }
 
     fn put(&mut self, key: Key, value: Vec<u8>) -> Checked<()> {
-        let twice = self.waiting.contains(&key) || self.store.get(&key).map_err(|error| error.to_string())?.is_some();
+        let twice = self.batch.holds(&key) || self.store.get(&key).map_err(|error| error.to_string())?.is_some();
         if twice {
             return Err("what it tells was told before".to_owned());
         }
-        self.batch.insert(key.clone(), value);
-        self.waiting.insert(key);
+        self.batch.insert(key, value);
         Ok(())
     }
 }

@@ -47,6 +47,17 @@ impl Kind {
         Self::Orphan,
     ];
 
+    /// What comes by the million and changes in runs of neighbours, and so lies in [blocks](crate::blocks). Orphans are
+    /// in the order of their hashes: no two that change together are neighbours.
+    pub const BLOCKED: [Self; 6] = [
+        Self::Failed,
+        Self::Guest,
+        Self::Item,
+        Self::Oversize,
+        Self::Placed,
+        Self::Waiting,
+    ];
+
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
@@ -215,11 +226,10 @@ impl Key {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl From<Key> for sled::IVec {
-    fn from(key: Key) -> Self {
-        Self::from(key.0)
+    /// Whether it lies in a block, with its neighbours.
+    pub fn is_in_blocks(&self) -> bool {
+        Kind::BLOCKED.iter().any(|kind| self.0.first() == Some(&(*kind as u8)))
     }
 }
 

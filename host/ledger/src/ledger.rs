@@ -15,6 +15,7 @@ use crate::{
     keys::{self, Key, Kind, Parts},
     record::{Item, StoredCollection, encode},
     store::{Store, hold},
+    tree::Changes,
 };
 
 /// Items that one step of `void_ids` deals with.
@@ -89,10 +90,10 @@ impl Ledger {
         let last = self.store().last(&Key::new(Kind::Mailbox))?;
         let last = last.and_then(|key| Parts::of(&key)?.number()).unwrap_or_default();
         let id = MailboxId(next(last, "mailbox")?);
-        let mut batch = sled::Batch::default();
+        let mut batch = Changes::default();
         batch.insert(Key::mailbox(id), self.encoded("mailbox", name)?);
         batch.insert(Key::mailbox_name(name), self.encoded("mailbox", &id)?);
-        self.store().apply(batch)?;
+        self.store().apply(&batch)?;
         Ok(id)
     }
 
@@ -104,7 +105,7 @@ impl Ledger {
         let _guard = hold(&self.inner.commit);
         self.mailbox_name(mailbox, "ensure_collection")?;
         let by_source = Key::collection_source(mailbox, &source.id);
-        let mut batch = sled::Batch::default();
+        let mut batch = Changes::default();
         let (id, mut data) = match self.store().load(&by_source)? {
             Some(id) => (id, self.collection_data(mailbox, id)?),
             None => {
@@ -133,7 +134,7 @@ impl Ledger {
         if before.as_ref() != Some(&data) {
             let value = self.encoded("ensure_collection", &data)?;
             batch.insert(Key::collection(Kind::Collection, mailbox, id), value);
-            self.store().apply(batch)?;
+            self.store().apply(&batch)?;
         }
         Ok(data.record(id, self.collection_totals(mailbox, id)?))
     }
@@ -235,9 +236,9 @@ impl Ledger {
                 problem: "the key is too long".to_owned(),
             });
         }
-        let mut batch = sled::Batch::default();
+        let mut batch = Changes::default();
         batch.insert(Key::meta(key), self.encoded("set_meta", value)?);
-        self.store().apply(batch)
+        self.store().apply(&batch)
     }
 
     /// Returns when everything committed so far lies on the disk.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod batch;
+mod blocks;
 mod commit;
 mod error;
 mod events;
@@ -18,6 +19,7 @@ mod lines;
 mod read;
 mod record;
 mod store;
+mod tree;
 mod types;
 
 pub use batch::Batch;

@@ -10,6 +10,9 @@ use crate::{
     record::{Item, StoredCollection},
 };
 
+/// The schema of exports that this version writes and reads: of the lines, not of the store.
+pub(crate) const EXPORT: u32 = 1;
+
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Header {

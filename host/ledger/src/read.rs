@@ -9,6 +9,7 @@ use crate::{
     keys::{self, Key, Kind, Parts},
     record::{COPY, MARK, StoredCollection},
     store::Scan,
+    tree::Entry,
 };
 
 impl Ledger {
@@ -252,7 +253,7 @@ pub(crate) struct Entries {
 }
 
 impl Iterator for Entries {
-    type Item = Result<(sled::IVec, sled::IVec)>;
+    type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.scan.next(self.ledger.store())

@@ -1,4 +1,4 @@
-//! The sled store behind the ledger: opening, locking, reading, applying, flushing. Nothing above this file knows sled.
+//! The sled store behind the ledger: opening, locking, reading, applying, flushing. Nothing above it knows sled.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -20,10 +20,11 @@ use crate::{
     LedgerError, LedgerOptions, Result,
     keys::{Key, describe},
     record,
+    tree::{Changes, Entry, Fault, Tree},
 };
 
 /// The schema that this version writes, and the highest that it reads.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// What the schema record starts with; four bytes of schema follow.
 const MAGIC: &[u8] = b"whimbrel-ledger\0";
@@ -51,7 +52,7 @@ const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Store {
     /// The state folder, for messages.
     folder: PathBuf,
-    db: sled::Db,
+    tree: Tree,
     /// sled's file. Its own flush leaves out the file's size and the disk's cache (`sync_file_range`), so we sync too.
     file: File,
     /// A panic within sled leaves it in a state that nobody knows: nothing is done with it after that.
@@ -127,7 +128,7 @@ impl Store {
             })?;
         let store = Self {
             folder: folder.to_owned(),
-            db,
+            tree: Tree::new(db),
             file,
             broken: AtomicBool::new(false),
             applied: AtomicU64::new(0),
@@ -142,7 +143,7 @@ impl Store {
     fn check_schema(&self, path: &Path, create: bool) -> Result<()> {
         let key = Key::schema();
         let Some(value) = self.get(&key)? else {
-            if self.guarded("reading the ledger in", || Ok(!self.db.is_empty()))? {
+            if !self.guarded("reading the ledger in", || self.tree.holds_less_than(1))? {
                 let problem = "it is a sled database of something else".to_owned();
                 return Err(LedgerError::NotALedger {
                     folder: path.to_owned(),
@@ -154,9 +155,9 @@ impl Store {
                     folder: self.folder.clone(),
                 });
             }
-            let mut batch = sled::Batch::default();
-            batch.insert(IVec::from(key), [MAGIC, &SCHEMA.to_be_bytes()].concat());
-            self.apply(batch)?;
+            let mut changes = Changes::default();
+            changes.insert(key, [MAGIC, &SCHEMA.to_be_bytes()].concat());
+            self.apply(&changes)?;
             self.flush()?;
             // The files' names are to last as well.
             for folder in [Some(path), path.parent()].into_iter().flatten() {
@@ -175,12 +176,17 @@ impl Store {
                 found,
                 known: SCHEMA,
             }),
+            Some(found) if found > 0 => Err(LedgerError::OlderSchema {
+                folder: self.folder.clone(),
+                found,
+                known: SCHEMA,
+            }),
             _ => Err(self.corrupt(key.bytes(), "it is not a schema that was ever written")),
         }
     }
 
     /// Runs something of sled's, turning its errors, and panics, into ours.
-    fn guarded<T>(&self, doing: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    fn guarded<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
         if self.broken.load(Ordering::Acquire) {
             return Err(LedgerError::Store {
                 folder: self.folder.clone(),
@@ -189,7 +195,8 @@ impl Store {
         }
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(failed(&self.folder, doing, error)),
+            Ok(Err(Fault::Sled(error))) => Err(failed(&self.folder, doing, error)),
+            Ok(Err(Fault::Block(key))) => Err(self.corrupt(&key, "the block that begins here is broken")),
             Err(panic) => {
                 self.broken.store(true, Ordering::Release);
                 let text = panic
@@ -207,14 +214,12 @@ impl Store {
 
     /// Whether there is nothing in it but its schema.
     pub fn is_unused(&self) -> Result<bool> {
-        self.guarded("reading the ledger in", || {
-            Ok(self.db.iter().take(2).collect::<sled::Result<Vec<_>>>()?.len() < 2)
-        })
+        self.guarded("reading the ledger in", || self.tree.holds_less_than(2))
     }
 
     /// The value of this key.
     pub fn get(&self, key: &Key) -> Result<Option<IVec>> {
-        self.guarded("reading the ledger in", || self.db.get(key.bytes()))
+        self.guarded("reading the ledger in", || self.tree.get(key))
     }
 
     /// The record of this key.
@@ -232,33 +237,17 @@ impl Store {
 
     /// All keys that begin so, ascending, with their values; those after `after`, if given, which begins so too.
     pub fn scan(&self, prefix: &Key, after: Option<&Key>) -> Scan {
-        let iter = match after {
-            Some(after) => {
-                // The next key in order is this one with a zero byte.
-                let mut from = after.bytes().to_vec();
-                from.push(0);
-                self.db.range(from..)
-            }
-            None => self.db.range(prefix.bytes().to_vec()..),
-        };
-        Scan {
-            iter,
-            prefix: prefix.clone(),
-            ended: false,
-        }
+        Scan(Some(crate::tree::Scan::new(&self.tree, prefix, after)))
     }
 
-    /// The last key that begins so.
+    /// The last key that begins so, of a kind whose entries lie one by one.
     pub fn last(&self, prefix: &Key) -> Result<Option<IVec>> {
-        let last = self.guarded("reading the ledger in", || {
-            self.db.scan_prefix(prefix.bytes()).next_back().transpose()
-        })?;
-        Ok(last.map(|(key, _)| key))
+        self.guarded("reading the ledger in", || self.tree.last(prefix))
     }
 
     /// Makes all these changes, or none of them. Those of several calls reach the disk in the order of the calls.
-    pub fn apply(&self, batch: sled::Batch) -> Result<()> {
-        self.guarded("writing to the ledger in", || self.db.apply_batch(batch))?;
+    pub fn apply(&self, changes: &Changes) -> Result<()> {
+        self.guarded("writing to the ledger in", || self.tree.apply(changes))?;
         self.applied.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -272,8 +261,8 @@ impl Store {
         }
         let covers = self.applied.load(Ordering::Acquire);
         self.guarded("writing to the ledger in", || {
-            self.db.flush()?;
-            self.file.sync_data().map_err(sled::Error::Io)
+            self.tree.flush()?;
+            Ok(self.file.sync_data().map_err(sled::Error::Io)?)
         })?;
         self.flushes.fetch_add(1, Ordering::Relaxed);
         *flushed = covers;
@@ -308,33 +297,20 @@ impl Drop for Store {
     }
 }
 
-/// Keys and values in order. Each step reads on from the last key, so what others change meanwhile does no harm.
-pub(crate) struct Scan {
-    iter: sled::Iter,
-    prefix: Key,
-    ended: bool,
-}
+/// Keys and values in order, as of [`crate::tree::Scan`]; nothing more comes after an error.
+pub(crate) struct Scan(Option<crate::tree::Scan>);
 
 impl Scan {
     /// The next one, read by way of its store.
-    pub fn next(&mut self, store: &Store) -> Option<Result<(IVec, IVec)>> {
-        if self.ended {
-            return None;
-        }
+    pub fn next(&mut self, store: &Store) -> Option<Result<Entry>> {
+        let scan = self.0.as_mut()?;
         let next = store
-            .guarded("reading the ledger in", || self.iter.next().transpose())
+            .guarded("reading the ledger in", || scan.next(&store.tree))
             .transpose();
-        match &next {
-            Some(Ok((key, _))) if key.starts_with(self.prefix.bytes()) => next,
-            Some(Err(_)) => {
-                self.ended = true;
-                next
-            }
-            _ => {
-                self.ended = true;
-                None
-            }
+        if !matches!(next, Some(Ok(_))) {
+            self.0 = None;
         }
+        next
     }
 }
 

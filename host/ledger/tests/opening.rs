@@ -73,19 +73,29 @@ fn other_things_are_left_alone() {
 }
 
 #[test]
-fn a_newer_schema_is_refused() {
+fn another_schema_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     drop(Ledger::open(temp.path(), CREATE).unwrap());
-    let db = store(&temp.path().join("ledger"));
-    db.insert("!", [&b"whimbrel-ledger\0"[..], &7u32.to_be_bytes()].concat())
-        .unwrap();
-    drop(db);
-    let error = Ledger::open(temp.path(), CREATE).unwrap_err();
+    let open_with = |schema: u32| {
+        let db = store(&temp.path().join("ledger"));
+        db.insert("!", [&b"whimbrel-ledger\0"[..], &schema.to_be_bytes()].concat())
+            .unwrap();
+        drop(db);
+        Ledger::open(temp.path(), CREATE).unwrap_err()
+    };
+    let error = open_with(7);
     assert!(
-        matches!(error, LedgerError::NewerSchema { found: 7, known: 1, .. }),
+        matches!(error, LedgerError::NewerSchema { found: 7, known: 2, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("newer whimbrel"), "{error}");
+    let error = open_with(1);
+    assert!(
+        matches!(error, LedgerError::OlderSchema { found: 1, known: 2, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("ledger export"), "{error}");
+    assert!(matches!(open_with(0), LedgerError::Corrupt { .. }));
 }
 
 #[test]
@@ -96,8 +106,12 @@ fn a_broken_record_is_named() {
     find(&ledger, mailbox, collection, &["1", "2"]);
     drop(ledger);
     let db = store(&temp.path().join("ledger"));
+    // The block of both: before the record of the first lie three lengths and its key.
     let key = b"i\0\0\0\x01\0\0\0\x01\0\x011";
-    assert!(db.insert(key, b"\x01garbage".to_vec()).unwrap().is_some());
+    let mut block = db.get(key).unwrap().unwrap().to_vec();
+    assert_eq!(block[3 + key.len()], 1);
+    block[3 + key.len()] = 9;
+    db.insert(key, &*block).unwrap();
     drop(db);
     let ledger = Ledger::open(temp.path(), CREATE).unwrap();
     let error = ledger.item(mailbox, collection, "1").unwrap_err();
@@ -113,6 +127,18 @@ fn a_broken_record_is_named() {
     batch.vanished(collection, "1");
     assert!(ledger.commit(batch, Durability::Later).is_err());
     assert!(ledger.item(mailbox, collection, "2").unwrap().unwrap().live);
+    drop(ledger);
+
+    let db = store(&temp.path().join("ledger"));
+    block.pop();
+    db.insert(key, &*block).unwrap();
+    drop(db);
+    let ledger = Ledger::open(temp.path(), CREATE).unwrap();
+    let error = ledger.item(mailbox, collection, "3").unwrap_err();
+    assert!(
+        matches!(error, LedgerError::Corrupt { .. }) && error.to_string().contains("block"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,0 +1,425 @@
+//! Entries in sled's one tree. Those of some kinds lie there one by one, those of kinds that come by the million in
+//! [blocks](crate::blocks); nothing above this file knows which.
+
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
+    vec,
+};
+
+use sled::IVec;
+
+use crate::{
+    blocks::{self, Block, Broken, Reader},
+    keys::Key,
+};
+
+/// What is to be written and removed together.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(BTreeMap<Key, Option<Vec<u8>>>);
+
+impl Changes {
+    /// Writes this value under this key.
+    pub fn insert(&mut self, key: Key, value: impl Into<Vec<u8>>) {
+        self.0.insert(key, Some(value.into()));
+    }
+
+    /// Removes the entry of this key, if there is one.
+    pub fn remove(&mut self, key: Key) {
+        self.0.insert(key, None);
+    }
+
+    /// How many keys are changed.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this key is changed.
+    pub fn holds(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+}
+
+/// Why the tree could not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Sled(sled::Error),
+    /// The block under this key is broken.
+    Block(IVec),
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        Self::Sled(error)
+    }
+}
+
+/// An entry.
+pub(crate) type Entry = (Vec<u8>, IVec);
+
+/// The tree.
+pub(crate) struct Tree {
+    db: sled::Db,
+    /// Blocks are cut and dropped by whoever writes; whoever reads more than one of them waits meanwhile.
+    turn: RwLock<()>,
+}
+
+impl Tree {
+    pub fn new(db: sled::Db) -> Self {
+        let turn = RwLock::new(());
+        Self { db, turn }
+    }
+
+    /// Hands all that was written to the system.
+    pub fn flush(&self) -> Result<(), Fault> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// Whether there are less entries than this, blocks counting as one.
+    pub fn holds_less_than(&self, entries: usize) -> Result<bool, Fault> {
+        let first = self.db.iter().take(entries).collect::<sled::Result<Vec<_>>>()?;
+        Ok(first.len() < entries)
+    }
+
+    /// The value of this key.
+    pub fn get(&self, key: &Key) -> Result<Option<IVec>, Fault> {
+        if !key.is_in_blocks() {
+            return Ok(self.db.get(key.bytes())?);
+        }
+        let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((at, block)) = self.block_of(key.bytes())? else {
+            return Ok(None);
+        };
+        let place = blocks::find(&block, key.bytes()).map_err(|Broken| Fault::Block(at))?;
+        Ok(place.map(|place| block.subslice(place.start, place.len())))
+    }
+
+    /// The last key that begins so, of a kind whose entries lie one by one.
+    pub fn last(&self, prefix: &Key) -> Result<Option<IVec>, Fault> {
+        debug_assert!(!prefix.is_in_blocks());
+        let last = self.db.scan_prefix(prefix.bytes()).next_back().transpose()?;
+        Ok(last.map(|(key, _)| key))
+    }
+
+    /// Makes all these changes, or none of them.
+    pub fn apply(&self, changes: &Changes) -> Result<(), Fault> {
+        let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = sled::Batch::default();
+        let mut blocked: Vec<blocks::Change<'_>> = Vec::new();
+        for (key, value) in &changes.0 {
+            match value {
+                _ if key.is_in_blocks() => blocked.push((key.bytes(), value.as_deref())),
+                Some(value) => batch.insert(key.bytes(), value.as_slice()),
+                None => batch.remove(key.bytes()),
+            }
+        }
+        let mut rest = blocked.as_slice();
+        while let Some((first, _)) = rest.first() {
+            let Reach { at, block, end } = self.reach(first)?;
+            let here = rest.iter().take_while(|(key, _)| {
+                key.first() == first.first() && end.as_ref().is_none_or(|end| *key < end.as_ref())
+            });
+            let (here, later) = rest.split_at(here.count());
+            let merged = blocks::merge(&block, here).map_err(|Broken| Fault::Block(at.clone().unwrap_or_default()))?;
+            replace(&mut batch, at, &block, merged);
+            rest = later;
+        }
+        self.db.apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// The block that an entry of this key lies in, or would.
+    fn block_of(&self, key: &[u8]) -> Result<Option<Pair>, Fault> {
+        let last = self.db.range(..=key).next_back().transpose()?;
+        Ok(last.filter(|(at, _)| at.first() == key.first()))
+    }
+
+    /// The first block that lies under a higher key, of the same kind.
+    fn block_after(&self, key: &[u8]) -> Result<Option<Pair>, Fault> {
+        let next = self.db.get_gt(key)?;
+        Ok(next.filter(|(at, _)| at.first() == key.first()))
+    }
+
+    /// The block that is to take an entry of this key, and what else.
+    fn reach(&self, key: &[u8]) -> Result<Reach, Fault> {
+        let found = match self.block_of(key)? {
+            // A key below all blocks goes to the first of them.
+            None => self.block_after(key)?,
+            found => found,
+        };
+        let Some((at, block)) = found else {
+            return Ok(Reach::default());
+        };
+        let end = self.block_after(&at)?.map(|(end, _)| end);
+        let at = Some(at);
+        Ok(Reach { at, block, end })
+    }
+}
+
+/// A block's key and the block, as they lie in sled.
+type Pair = (IVec, IVec);
+
+/// A block, and which keys belong into it.
+#[derive(Default)]
+struct Reach {
+    /// Where it lies; none: there is none of this kind yet.
+    at: Option<IVec>,
+    block: IVec,
+    /// The key of the next block.
+    end: Option<IVec>,
+}
+
+/// Puts blocks in the place of one.
+fn replace(batch: &mut sled::Batch, at: Option<IVec>, old: &[u8], new: Vec<Block>) {
+    if let [only] = new.as_slice()
+        && only.bytes == old
+    {
+        return;
+    }
+    let mut new = new.into_iter();
+    let first = new.next();
+    match (at, first) {
+        (None, None) => {}
+        (None, Some(first)) => batch.insert(first.first, first.bytes),
+        (Some(at), None) => batch.remove(at),
+        // It stays where it lies, unless it got an entry before that.
+        (Some(at), Some(first)) if *at <= *first.first => batch.insert(at, first.bytes),
+        (Some(at), Some(first)) => {
+            batch.remove(at);
+            batch.insert(first.first, first.bytes);
+        }
+    }
+    for block in new {
+        batch.insert(block.first, block.bytes);
+    }
+}
+
+/// Entries in order. Each step reads on from the last key, so what others change meanwhile does no harm; the entries of
+/// a block are read together.
+pub(crate) struct Scan {
+    prefix: Key,
+    steps: Steps,
+}
+
+enum Steps {
+    Single(Box<sled::Iter>),
+    Blocks {
+        /// The key given last, or the lowest that may be given.
+        at: Vec<u8>,
+        given: bool,
+        read: vec::IntoIter<Entry>,
+    },
+    Ended,
+}
+
+impl Scan {
+    /// All entries whose key begins so; those after `after`, if given, which begins so too.
+    pub fn new(tree: &Tree, prefix: &Key, after: Option<&Key>) -> Self {
+        let steps = if prefix.is_in_blocks() {
+            Steps::Blocks {
+                at: after.unwrap_or(prefix).bytes().to_vec(),
+                given: after.is_some(),
+                read: Vec::new().into_iter(),
+            }
+        } else {
+            let mut from = after.unwrap_or(prefix).bytes().to_vec();
+            if after.is_some() {
+                // The next key in order is this one with a zero byte.
+                from.push(0);
+            }
+            Steps::Single(Box::new(tree.db.range(from..)))
+        };
+        let prefix = prefix.clone();
+        Self { prefix, steps }
+    }
+
+    /// The next one.
+    pub fn next(&mut self, tree: &Tree) -> Result<Option<Entry>, Fault> {
+        let next = match &mut self.steps {
+            Steps::Single(iter) => match iter.next().transpose()? {
+                Some((key, value)) if key.starts_with(self.prefix.bytes()) => Some((key.to_vec(), value)),
+                _ => None,
+            },
+            Steps::Blocks { at, given, read } => {
+                if read.len() == 0 {
+                    *read = read_on(tree, &self.prefix, at, *given)?.into_iter();
+                }
+                let next = read.next();
+                if let Some((key, _)) = &next
+                    && read.len() == 0
+                {
+                    key.clone_into(at);
+                    *given = true;
+                }
+                next
+            }
+            Steps::Ended => None,
+        };
+        if next.is_none() {
+            self.steps = Steps::Ended;
+        }
+        Ok(next)
+    }
+}
+
+/// The entries from `at` on, or after it, as far as they lie in one block.
+fn read_on(tree: &Tree, prefix: &Key, at: &[u8], given: bool) -> Result<Vec<Entry>, Fault> {
+    let _turn = tree.turn.read().unwrap_or_else(PoisonError::into_inner);
+    let wanted = |key: &[u8]| if given { key > at } else { key >= at };
+    if let Some((place, block)) = tree.block_of(at)? {
+        let entries = entries(&place, &block, prefix, wanted)?;
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+    }
+    match tree.block_after(at)? {
+        Some((place, block)) => entries(&place, &block, prefix, wanted),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The entries of a block that are wanted and begin so.
+fn entries(at: &IVec, block: &IVec, prefix: &Key, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<Entry>, Fault> {
+    let mut entries = Vec::new();
+    let mut reader = Reader::new(block);
+    while reader.next().map_err(|Broken| Fault::Block(at.clone()))? {
+        let key = reader.key();
+        if key.starts_with(prefix.bytes()) {
+            if wanted(key) {
+                let place = reader.place();
+                entries.push((key.to_vec(), block.subslice(place.start, place.len())));
+            }
+        } else if key > prefix.bytes() {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{CollectionId, MailboxId, keys::Kind};
+
+    type Model = BTreeMap<Key, Vec<u8>>;
+
+    /// Of kinds that are neighbours and lie in blocks, and of one that does not.
+    fn key() -> impl Strategy<Value = Key> {
+        let kind = prop_oneof![
+            Just(Kind::Item),
+            Just(Kind::Guest),
+            Just(Kind::Waiting),
+            Just(Kind::Orphan)
+        ];
+        let parts = (kind, 1u32..3, 1u32..3, 0u32..400);
+        parts.prop_map(|(kind, mailbox, collection, id)| {
+            Key::item(kind, MailboxId(mailbox), CollectionId(collection), &id.to_string())
+        })
+    }
+
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        let size = prop_oneof![8 => 0usize..300, 1 => 2000usize..6000];
+        (size, any::<u8>()).prop_map(|(size, byte)| vec![byte; size])
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<(Key, Option<Vec<u8>>)>> {
+        let run = (key(), 1u32..60, value()).prop_map(|(key, length, value)| {
+            let prefix = Key::collection(Kind::Item, MailboxId(1), CollectionId(1));
+            let mut parts = crate::keys::Parts::after(key.bytes(), &prefix);
+            let first = parts.as_mut().and_then(|parts| parts.string()?.parse::<u32>().ok());
+            let id = |number: u32| Key::item(Kind::Item, MailboxId(1), CollectionId(1), &number.to_string());
+            let first = first.unwrap_or(100);
+            (first..first + length)
+                .map(|number| (id(number), Some(value.clone())))
+                .collect()
+        });
+        prop_oneof![
+            2 => run,
+            2 => proptest::collection::vec((key(), proptest::option::of(value())), 0..60),
+            1 => proptest::collection::vec((key(), Just(None)), 100..400),
+        ]
+    }
+
+    fn read(tree: &Tree, prefix: &Key, after: Option<&Key>) -> Vec<Entry> {
+        let mut scan = Scan::new(tree, prefix, after);
+        let mut found = Vec::new();
+        while let Some(entry) = scan.next(tree).unwrap() {
+            found.push(entry);
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn it_holds_what_a_map_would(steps in proptest::collection::vec(changes(), 1..12), asked in proptest::collection::vec(key(), 8)) {
+            let tree = Tree::new(sled::Config::new().temporary(true).open().unwrap());
+            let mut model = Model::new();
+            for step in steps {
+                let mut changes = Changes::default();
+                for (key, value) in step {
+                    match value {
+                        Some(value) => {
+                            changes.insert(key.clone(), value.clone());
+                            model.insert(key, value);
+                        }
+                        None => {
+                            changes.remove(key.clone());
+                            model.remove(&key);
+                        }
+                    }
+                }
+                tree.apply(&changes).unwrap();
+                for kind in [Kind::Item, Kind::Guest, Kind::Waiting, Kind::Orphan] {
+                    let prefix = Key::new(kind);
+                    let expected = model.iter().filter(|(key, _)| key.bytes().starts_with(prefix.bytes()));
+                    let expected: Vec<_> = expected.map(|(key, value)| (key.bytes().to_vec(), IVec::from(&**value))).collect();
+                    prop_assert_eq!(read(&tree, &prefix, None), expected);
+                }
+                for key in &asked {
+                    let found = tree.get(key).unwrap();
+                    prop_assert_eq!(found.as_deref(), model.get(key).map(Vec::as_slice));
+                    let prefix = Key::collection(Kind::Item, MailboxId(1), CollectionId(1));
+                    if key.bytes().starts_with(prefix.bytes()) {
+                        let after = model.keys().filter(|other| other.bytes().starts_with(prefix.bytes()) && *other > key);
+                        let found = read(&tree, &prefix, Some(key));
+                        prop_assert_eq!(found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), after.map(|key| key.bytes().to_vec()).collect::<Vec<_>>());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_others_change_meanwhile_does_not_hide_an_entry() {
+        let tree = Tree::new(sled::Config::new().temporary(true).open().unwrap());
+        let key = |number: u32| Key::item(Kind::Item, MailboxId(1), CollectionId(1), &number.to_string());
+        let write = |numbers: &mut dyn Iterator<Item = u32>, value: Option<&[u8]>| {
+            let mut changes = Changes::default();
+            for number in numbers {
+                match value {
+                    Some(value) => changes.insert(key(number), value),
+                    None => changes.remove(key(number)),
+                }
+            }
+            tree.apply(&changes).unwrap();
+        };
+        write(&mut (1000..2000).step_by(2), Some(&[1; 100]));
+        let mut scan = Scan::new(&tree, &Key::new(Kind::Item), None);
+        let mut seen = Vec::new();
+        while let Some((found, _)) = scan.next(&tree).unwrap() {
+            let (_, number) = found.split_at(found.len() - 4);
+            let number: u32 = std::str::from_utf8(number).unwrap().parse().unwrap();
+            seen.push(found);
+            // What was read is removed, what is ahead is cut into other blocks.
+            write(&mut (number..number + 1), None);
+            write(&mut ((number + 3)..(number + 60).min(2000)), Some(&[2; 150]));
+        }
+        for number in (1000..2000).step_by(2) {
+            assert!(seen.iter().any(|found| found == key(number).bytes()), "{number}");
+        }
+    }
+}
