@@ -14,7 +14,7 @@ use crate::{
     keys::{self, Key, Kind, VOID},
     record::{Item, StoredCollection, StoredEvent, encode},
     store::Store,
-    tree::Changes,
+    tree::{Changes, Near},
 };
 
 /// Item ids, collection ids and names of the contract are at most this long, in bytes.
@@ -33,6 +33,8 @@ pub(crate) struct Work<'a> {
     intents: BTreeMap<IntentId, Option<Vec<u8>>>,
     routes: Vec<Route>,
     events: Vec<(u64, StoredEvent)>,
+    /// Nobody else writes before this is applied.
+    near: Near,
 }
 
 struct Touched {
@@ -57,6 +59,7 @@ impl<'a> Work<'a> {
             intents: BTreeMap::new(),
             routes: Vec::new(),
             events: Vec::new(),
+            near: Near::default(),
         }
     }
 
@@ -171,7 +174,10 @@ impl<'a> Work<'a> {
         let touched = match items.entry(id.to_owned()) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
-                let before = load_item(self.store, self.mailbox, collection, id)?;
+                let key = Key::item(Kind::Item, self.mailbox, collection, id);
+                let value = self.store.get_near(&mut self.near, &key)?;
+                let before = value.map(|value| read_item(self.store, &key, id, &value));
+                let before = before.transpose()?;
                 entry.insert(Touched {
                     after: before.clone(),
                     before,
@@ -505,12 +511,12 @@ impl<'a> Work<'a> {
 /// The item, if it is there.
 pub(crate) fn load_item(store: &Store, mailbox: MailboxId, collection: CollectionId, id: &str) -> Result<Option<Item>> {
     let key = Key::item(Kind::Item, mailbox, collection, id);
-    match store.get(&key)? {
-        Some(value) => Item::decode(id, &value)
-            .map(Some)
-            .map_err(|problem| store.corrupt(key.bytes(), &problem)),
-        None => Ok(None),
-    }
+    let value = store.get(&key)?;
+    value.map(|value| read_item(store, &key, id, &value)).transpose()
+}
+
+fn read_item(store: &Store, key: &Key, id: &str, value: &[u8]) -> Result<Item> {
+    Item::decode(id, value).map_err(|problem| store.corrupt(key.bytes(), &problem))
 }
 
 /// What the source now says of a known item.

@@ -20,7 +20,7 @@ use crate::{
     LedgerError, LedgerOptions, Result,
     keys::{Key, describe},
     record,
-    tree::{Changes, Entry, Fault, Tree},
+    tree::{Changes, Entry, Fault, Near, Tree},
 };
 
 /// The schema that this version writes, and the highest that it reads.
@@ -220,6 +220,11 @@ impl Store {
     /// The value of this key.
     pub fn get(&self, key: &Key) -> Result<Option<IVec>> {
         self.guarded("reading the ledger in", || self.tree.get(key))
+    }
+
+    /// The value of this key, of a kind that lies in blocks; for who asks for neighbours while nobody writes.
+    pub fn get_near(&self, near: &mut Near, key: &Key) -> Result<Option<IVec>> {
+        self.guarded("reading the ledger in", || self.tree.get_near(near, key))
     }
 
     /// The record of this key.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{PoisonError, RwLock},
     vec,
 };
@@ -95,6 +96,28 @@ impl Tree {
         Ok(place.map(|place| block.subslice(place.start, place.len())))
     }
 
+    /// As [`Self::get`], for who asks for neighbours one after the other while nobody writes.
+    pub fn get_near(&self, near: &mut Near, key: &Key) -> Result<Option<IVec>, Fault> {
+        if !near.covers(key.bytes()) {
+            let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+            let Reach { at, block, end } = self.reach(key.bytes())?;
+            near.places.clear();
+            near.keys.clear();
+            let mut reader = Reader::new(&block);
+            let broken = || Fault::Block(at.clone().unwrap_or_default());
+            while reader.next().map_err(|Broken| broken())? {
+                near.places
+                    .push((near.keys.len()..near.keys.len() + reader.key().len(), reader.place()));
+                near.keys.extend_from_slice(reader.key());
+            }
+            near.reach = Reach { at, block, end };
+        }
+        let Near { reach, keys, places } = near;
+        let found = places.binary_search_by(|(place, _)| keys.get(place.clone()).unwrap_or_default().cmp(key.bytes()));
+        let place = found.ok().and_then(|at| places.get(at)).map(|(_, place)| place);
+        Ok(place.map(|place| reach.block.subslice(place.start, place.len())))
+    }
+
     /// The last key that begins so, of a kind whose entries lie one by one.
     pub fn last(&self, prefix: &Key) -> Result<Option<IVec>, Fault> {
         debug_assert!(!prefix.is_in_blocks());
@@ -168,6 +191,25 @@ struct Reach {
     block: IVec,
     /// The key of the next block.
     end: Option<IVec>,
+}
+
+/// The block that was looked into last.
+#[derive(Default)]
+pub(crate) struct Near {
+    reach: Reach,
+    /// The keys of its entries, one after the other.
+    keys: Vec<u8>,
+    /// Where the key of each entry lies in `keys`, and where its value in the block.
+    places: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Near {
+    /// Whether an entry of this key would lie in it.
+    fn covers(&self, key: &[u8]) -> bool {
+        let Reach { at, end, .. } = &self.reach;
+        let begins = at.as_deref().is_some_and(|at| at <= key && at.first() == key.first());
+        begins && end.as_deref().is_none_or(|end| key < end)
+    }
 }
 
 /// Puts blocks in the place of one.
@@ -378,6 +420,11 @@ mod tests {
                     let expected = model.iter().filter(|(key, _)| key.bytes().starts_with(prefix.bytes()));
                     let expected: Vec<_> = expected.map(|(key, value)| (key.bytes().to_vec(), IVec::from(&**value))).collect();
                     prop_assert_eq!(read(&tree, &prefix, None), expected);
+                }
+                let mut near = Near::default();
+                for key in asked.iter().chain(model.keys()).filter(|key| key.is_in_blocks()) {
+                    let found = tree.get_near(&mut near, key).unwrap();
+                    prop_assert_eq!(found.as_deref(), model.get(key).map(Vec::as_slice));
                 }
                 for key in &asked {
                     let found = tree.get(key).unwrap();
