@@ -24,6 +24,8 @@ use crate::{
 const TODO_AT_ONCE: usize = 1000;
 /// What a body takes in memory at most: larger ones lie on disk.
 const IN_MEMORY: u64 = 1 << 20;
+/// Bytes of one batch at most: larger ones are no faster, and three of them lie in memory for each lane.
+const BATCH_BYTES: u64 = 4 << 20;
 /// What an item takes beside its body, in bytes.
 const OVERHEAD: u64 = 4 << 10;
 /// The size assumed of an item that does not tell.
@@ -179,7 +181,7 @@ async fn fetch_all(
 /// Bytes of one batch, such that every lane of every mailbox can have two under way within the budget.
 fn batch_budget(context: &Context) -> u64 {
     let lanes = (context.options.mailboxes * context.options.connections).max(1) as u64;
-    (context.options.memory / (lanes * 2)).max(IN_MEMORY)
+    (context.options.memory / (lanes * 2)).clamp(IN_MEMORY, BATCH_BYTES)
 }
 
 /// Fetches one batch and hands it over; false when nobody takes it.
