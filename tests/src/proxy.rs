@@ -111,6 +111,7 @@ struct State {
     connections: AtomicU64,
     faults: AtomicU64,
     bytes: AtomicU64,
+    turns: AtomicU64,
     /// When the line is free again, where it has a rate.
     free: Mutex<Option<Instant>>,
 }
@@ -152,6 +153,7 @@ impl Proxy {
                     rate: plan.rate,
                     replace: plan.replace.clone(),
                     passed: AtomicU64::new(0),
+                    heard: AtomicBool::new(true),
                     state: Arc::clone(&shared),
                 };
                 tokio::spawn(connection(client, target, Arc::new(line)));
@@ -188,6 +190,12 @@ impl Proxy {
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(Ordering::Relaxed)
     }
+
+    /// How often a client has begun to send after the server spoke last, over all connections; what it sends first
+    /// counts too. Each is a wait for the line, unless the client sends what does not depend on what it has just heard.
+    pub fn turns(&self) -> u64 {
+        self.state.turns.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Proxy {
@@ -214,6 +222,8 @@ struct Line {
     rate: Option<u64>,
     replace: Vec<(&'static [u8], &'static [u8])>,
     passed: AtomicU64,
+    /// Whether the client has been given something since it sent last, or has sent nothing yet.
+    heard: AtomicBool,
     state: Arc<State>,
 }
 
@@ -250,9 +260,13 @@ async fn connection(client: TcpStream, target: u16, line: Arc<Line>) {
 /// Passes one direction on until its end. True where a fault ended it.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Arc<Line>, is_server: bool) -> bool {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let written = Arc::clone(&line);
     let writer = tokio::spawn(async move {
         while let Some((when, bytes)) = receiver.recv().await {
             sleep_until(when).await;
+            if is_server && !bytes.is_empty() {
+                written.heard.store(true, Ordering::Relaxed);
+            }
             if to.write_all(&bytes).await.is_err() {
                 return;
             }
@@ -276,6 +290,9 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Arc<Line>, 
             sleep_until(line.state.passed_at(count as u64, rate)).await;
         }
         line.state.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        if !is_server && line.heard.swap(false, Ordering::Relaxed) {
+            line.state.turns.fetch_add(1, Ordering::Relaxed);
+        }
         let mut bytes = buffer[..count].to_vec();
         let before = line.passed.fetch_add(count as u64, Ordering::Relaxed);
         let strikes = |after: u64| (before..before + count as u64).contains(&after);
@@ -425,6 +442,29 @@ mod tests {
         let start = std::time::Instant::now();
         assert_eq!(through(&proxy, b"x"), b"x");
         assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_turn_is_what_follows_an_answer() {
+        let proxy = Proxy::start(
+            echo(),
+            Plan {
+                delay: Duration::from_millis(100),
+                ..Plan::default()
+            },
+        );
+        let mut stream = Client::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
+        let hears = |stream: &mut Client| stream.read_exact(&mut [0; 2]).unwrap();
+        stream.write_all(b"x").unwrap();
+        thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"y").unwrap();
+        hears(&mut stream);
+        assert_eq!(proxy.turns(), 1, "`y` did not wait for an answer");
+        stream.write_all(b"zz").unwrap();
+        hears(&mut stream);
+        assert_eq!(proxy.turns(), 2);
+        assert_eq!(through(&proxy, b"another"), b"another");
+        assert_eq!(proxy.turns(), 3);
     }
 
     #[test]

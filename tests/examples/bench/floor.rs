@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +45,31 @@ pub fn copy(source: End<'_>, destination: End<'_>, manner: Manner) -> Duration {
     for worker in workers {
         worker.join().expect("a worker of the floor");
     }
+    start.elapsed()
+}
+
+/// Copies all folders of many accounts, from the users of one port to those of another: each worker takes one account
+/// after the other, with one connection a side. Wall-clock time.
+pub fn copy_users([from, to]: [u16; 2], users: &[(String, String)], workers: usize, batch: u64) -> Duration {
+    let start = Instant::now();
+    let next = AtomicUsize::new(0);
+    let manner = Manner {
+        connections: 1,
+        batch,
+        select: false,
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((user, other)) = users.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (mut from, mut to) = (Line::login((from, user)), Line::login((to, other)));
+                    for folder in list(&mut from) {
+                        copy_folder(&mut from, &mut to, &folder, manner);
+                    }
+                }
+            });
+        }
+    });
     start.elapsed()
 }
 

@@ -9,6 +9,21 @@ use whimbrel_tests::servers::PASSWORD;
 /// An account: its port on this machine, and its user.
 pub type End<'a> = (u16, &'a str);
 
+/// What a peer is told about the way from one account to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// Where the account is.
+    pub source: End<'a>,
+    /// Where it goes.
+    pub destination: End<'a>,
+    /// The configuration files of both servers, the source's first: for Dovecot's own tool.
+    pub configurations: [&'a Path; 2],
+    /// The port of the destination's own protocol.
+    pub dsync: u16,
+    /// A folder of its own, which a second run finds again.
+    pub state: &'a Path,
+}
+
 /// A program that can be compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -20,33 +35,80 @@ pub enum Peer {
     Offlineimap,
     /// imapsync with its defaults.
     Imapsync,
+    /// Dovecot's doveadm, which talks its own protocol to the destination and reads the source's store itself.
+    Dsync,
+    /// Dovecot's doveadm, which reads the source over IMAP and writes the destination's store itself.
+    DsyncImapc,
 }
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Interimap, Self::Mbsync, Self::Imapsync, Self::Offlineimap];
+    pub const ALL: [Self; 6] = [
+        Self::Interimap,
+        Self::Mbsync,
+        Self::Imapsync,
+        Self::Offlineimap,
+        Self::Dsync,
+        Self::DsyncImapc,
+    ];
 
-    /// Its name, which is that of its program.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mbsync => "mbsync",
             Self::Interimap => "interimap",
             Self::Offlineimap => "offlineimap",
             Self::Imapsync => "imapsync",
+            Self::Dsync => "dsync",
+            Self::DsyncImapc => "dsync-imapc",
+        }
+    }
+
+    /// What is to be known about its figures.
+    pub fn note(name: &str) -> Option<&'static str> {
+        match name {
+            "dsync" => Some("dsync reads the source's store itself and does not speak IMAP"),
+            "dsync-imapc" => Some("dsync-imapc writes the destination's store itself, with no server between"),
+            _ => None,
+        }
+    }
+
+    /// The names that its program may have.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Mbsync => &["mbsync"],
+            Self::Interimap => &["interimap"],
+            Self::Offlineimap => &["offlineimap3", "offlineimap"],
+            Self::Imapsync => &["imapsync"],
+            Self::Dsync | Self::DsyncImapc => &["doveadm"],
         }
     }
 
     /// Its program, if it is installed.
     pub fn program(self) -> Option<PathBuf> {
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path)
-            .map(|folder| folder.join(self.name()))
-            .find(|program| program.is_file())
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        let mut programs = self
+            .programs()
+            .iter()
+            .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        programs.find(|program| program.is_file())
     }
 
-    /// One copy from one account of this machine to another; `state` is a folder of its own, which a second run finds
-    /// again.
-    pub fn command(self, program: &Path, source: End<'_>, destination: End<'_>, state: &Path) -> Command {
+    /// Whether it takes both users to have the same name, that of the destination's.
+    pub fn needs_alias(self) -> bool {
+        self == Self::Dsync
+    }
+
+    /// One copy from one account of this machine to another.
+    pub fn command(self, program: &Path, route: &Route<'_>) -> Command {
+        let Route {
+            source,
+            destination,
+            configurations,
+            dsync,
+            state,
+        } = *route;
         let mut command = Command::new(program);
         let write = |name: &str, text: String| {
             let file = state.join(name);
@@ -116,6 +178,27 @@ impl Peer {
                 }
                 command.args(["--nolog", "--noreleasecheck", "--no-modulesversion", "--tmpdir"]);
                 command.arg(state).arg("--pidfile").arg(state.join("pid"));
+            }
+            Self::Dsync => {
+                let to = format!("tcp:127.0.0.1:{dsync}");
+                command.arg("-c").arg(configurations[0]);
+                command.args(["-o", &format!("doveadm_password={PASSWORD}")]);
+                command.args(["backup", "-u", destination.1, &to]);
+            }
+            Self::DsyncImapc => {
+                let (port, user) = source;
+                let settings = [
+                    "imapc_host=127.0.0.1".to_owned(),
+                    format!("imapc_port={port}"),
+                    format!("imapc_user={user}"),
+                    format!("imapc_password={PASSWORD}"),
+                    // Sizes and headers as the server gives them, and messages asked for ahead.
+                    "imapc_features=rfc822.size fetch-headers fetch-bodystructure".to_owned(),
+                    "mail_prefetch_count=20".to_owned(),
+                ];
+                command.arg("-c").arg(configurations[1]);
+                command.args(settings.iter().flat_map(|setting| ["-o", setting]));
+                command.args(["backup", "-R", "-u", destination.1, "imapc:"]);
             }
         }
         command

@@ -20,15 +20,15 @@ pub struct Cost {
     pub peak: u64,
 }
 
-/// Runs it to its end. The error holds what it wrote, where it failed or took longer than `limit`.
-pub fn run(command: &mut Command, limit: Duration) -> Result<Cost, String> {
-    let output = tempfile::NamedTempFile::new().expect("a temporary file");
-    let log = || output.reopen().map(Stdio::from).expect("own file");
+/// Runs it to its end: what it cost, and its standard output. The error holds the end of what it wrote, where it failed
+/// or took longer than `limit`.
+pub fn run(command: &mut Command, limit: Duration) -> Result<(Cost, String), String> {
+    let [output, errors] = [(), ()].map(|()| tempfile::NamedTempFile::new().expect("a temporary file"));
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(log())
-        .stderr(log())
+        .stdout(output.reopen().map(Stdio::from).expect("own file"))
+        .stderr(errors.reopen().map(Stdio::from).expect("own file"))
         .spawn()
         .map_err(|error| format!("{:?} does not start: {error}", command.get_program()))?;
     let mut peak = 0;
@@ -48,21 +48,25 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Cost, String> {
         let _ = child.kill();
     }
     let status = child.wait().expect("own child");
+    let [output, errors] = [output, errors].map(|file| {
+        let bytes = fs::read(file.path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
     match ended && status.success() {
-        true => Ok(Cost { wall, cpu, peak }),
-        false => {
-            let text = fs::read_to_string(output.path()).unwrap_or_default();
-            let end: String = text
-                .chars()
-                .rev()
-                .take(2000)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect();
-            Err(format!("{status} after {wall:.1} s\n{end}"))
-        }
+        true => Ok((Cost { wall, cpu, peak }, output)),
+        false => Err(format!(
+            "{status} after {wall:.1} s\n{}\n{}",
+            end(&output),
+            end(&errors)
+        )),
     }
+}
+
+/// Its last thousand characters.
+fn end(text: &str) -> &str {
+    let text = text.trim();
+    let from = text.char_indices().rev().nth(1000).map_or(0, |(at, _)| at);
+    &text[from..]
 }
 
 /// Whether it has ended; what it cost can still be read.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::{Process, Server, copy, free_ports, give, require, tail};
 use crate::authority::Authority;
 use crate::scratch;
+
+const CONFIGURATION: &str = "dovecot.conf";
 
 /// How Dovecot stores mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Options {
     pub special: bool,
     /// The name of the folder for sent mail.
     pub sent: &'static str,
+    /// Whether it takes Dovecot's own protocol for copying (doveadm's dsync) over TCP.
+    pub dsync: bool,
     /// Whether its folder lies on disk even where there is room in memory: for the very large.
     pub on_disk: bool,
     /// Lines for the end of its configuration.
@@ -65,6 +69,7 @@ impl Default for Options {
             escape: true,
             special: false,
             sent: "Sent",
+            dsync: false,
             on_disk: false,
             extra: "",
         }
@@ -81,6 +86,7 @@ pub struct Dovecot {
     format: Format,
     port: u16,
     tls_port: u16,
+    dsync_port: u16,
 }
 
 impl Server for Dovecot {
@@ -130,10 +136,10 @@ impl Dovecot {
         }
         let (uid, gid) = owner();
         chown(path.join("mail"), Some(uid), Some(gid)).expect("own folder");
-        let [port, tls_port] = free_ports();
+        let ports @ [port, tls_port, dsync_port] = free_ports();
         let greeting = format!("whimbrel testbed {}-{port}", std::process::id());
-        let configuration = configuration(path, options, &authority, port, tls_port, &greeting);
-        let file = path.join("dovecot.conf");
+        let configuration = configuration(path, options, &authority, ports, &greeting);
+        let file = path.join(CONFIGURATION);
         fs::write(&file, configuration).expect("own folder");
         let process = Process::start(path, Command::new(&program).arg("-F").arg("-c").arg(&file));
         if !process.ready(port, &greeting) {
@@ -145,6 +151,7 @@ impl Dovecot {
             format: options.format,
             port,
             tls_port,
+            dsync_port,
             folder,
         })
     }
@@ -166,11 +173,30 @@ impl Dovecot {
 
     /// Puts a copy of a tree there as the store of a user, for Dovecot to open.
     pub fn adopt(&self, user: &str, tree: &Path) {
-        let (uid, gid) = owner();
-        let home = self.home(user);
-        fs::create_dir_all(&home).expect("own folder");
+        fs::create_dir_all(self.home(user)).expect("own folder");
         copy(tree, &self.store(user));
-        give(&home, uid, gid);
+        self.give(user);
+    }
+
+    /// Gives what was written into a user's home to whom the mail belongs to, for Dovecot to open.
+    pub fn give(&self, user: &str) {
+        let (uid, gid) = owner();
+        give(&self.home(user), uid, gid);
+    }
+
+    /// Lets a user have another name too, which shares the home.
+    pub fn alias(&self, user: &str, other: &str) {
+        symlink(user, self.home(other)).expect("own folder");
+    }
+
+    /// Its configuration file, for doveadm.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join(CONFIGURATION)
+    }
+
+    /// Where it takes dsync, if it was started with [`Options::dsync`]; the password is [`super::PASSWORD`].
+    pub fn dsync_port(&self) -> u16 {
+        self.dsync_port
     }
 
     /// What it logged.
@@ -194,8 +220,7 @@ fn configuration(
     folder: &Path,
     options: &Options,
     authority: &Authority,
-    port: u16,
-    tls_port: u16,
+    [port, tls_port, dsync_port]: [u16; 3],
     greeting: &str,
 ) -> String {
     let (uid, gid) = owner();
@@ -322,6 +347,13 @@ protocol imap {{
         let _ = writeln!(text, "  quota_max_mail_size = {limit}");
     }
     text.push_str("}\n");
+    if options.dsync {
+        let password = super::PASSWORD;
+        let _ = writeln!(
+            text,
+            "doveadm_password = {password}\nservice doveadm {{\n  inet_listener {{\n    port = {dsync_port}\n  }}\n}}"
+        );
+    }
     if !geteuid().is_root() {
         let name = user_name();
         let _ = writeln!(text, "default_login_user = {name}\ndefault_internal_user = {name}");
