@@ -24,7 +24,8 @@ use crate::{
 const TODO_AT_ONCE: usize = 1000;
 /// What a body takes in memory at most: larger ones lie on disk.
 const IN_MEMORY: u64 = 1 << 20;
-/// Bytes of one batch at most: larger ones are no faster, and three of them lie in memory for each lane.
+/// Bytes of one batch at most: enough to pay for its round trip and its flush, and few enough that the three of a lane
+/// (fetched, waiting, put) stay small. A larger item is a batch of its own.
 const BATCH_BYTES: u64 = 4 << 20;
 /// What an item takes beside its body, in bytes.
 const OVERHEAD: u64 = 4 << 10;

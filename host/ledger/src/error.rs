@@ -31,7 +31,7 @@ pub enum LedgerError {
         known: u32,
     },
     /// It was written by an older version.
-    #[error("the ledger in {} has schema {found}, this whimbrel needs {known}; export it with the whimbrel that wrote it (`whimbrel ledger export`), and import that here", folder.display())]
+    #[error("the ledger in {} has schema {found}, this whimbrel needs {known}; export it with the whimbrel that wrote it (`whimbrel ledger export`), and import that into another state folder (`whimbrel ledger import`)", folder.display())]
     OlderSchema {
         /// The state folder.
         folder: PathBuf,

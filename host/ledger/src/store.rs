@@ -143,7 +143,7 @@ impl Store {
     fn check_schema(&self, path: &Path, create: bool) -> Result<()> {
         let key = Key::schema();
         let Some(value) = self.get(&key)? else {
-            if !self.guarded("reading the ledger in", || self.tree.holds_less_than(1))? {
+            if !self.guarded("reading the ledger in", || self.tree.holds_fewer_than(1))? {
                 let problem = "it is a sled database of something else".to_owned();
                 return Err(LedgerError::NotALedger {
                     folder: path.to_owned(),
@@ -214,7 +214,7 @@ impl Store {
 
     /// Whether there is nothing in it but its schema.
     pub fn is_unused(&self) -> Result<bool> {
-        self.guarded("reading the ledger in", || self.tree.holds_less_than(2))
+        self.guarded("reading the ledger in", || self.tree.holds_fewer_than(2))
     }
 
     /// The value of this key.

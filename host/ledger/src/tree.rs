@@ -71,14 +71,14 @@ impl Tree {
         Self { db, turn }
     }
 
-    /// Hands all that was written to the system.
+    /// Hands all that was written to the system; it lies on the disk only when the file is synced.
     pub fn flush(&self) -> Result<(), Fault> {
         self.db.flush()?;
         Ok(())
     }
 
-    /// Whether there are less entries than this, blocks counting as one.
-    pub fn holds_less_than(&self, entries: usize) -> Result<bool, Fault> {
+    /// Whether there are fewer entries than this, blocks counting as one.
+    pub fn holds_fewer_than(&self, entries: usize) -> Result<bool, Fault> {
         let first = self.db.iter().take(entries).collect::<sled::Result<Vec<_>>>()?;
         Ok(first.len() < entries)
     }

@@ -95,6 +95,7 @@ fn another_schema_is_refused() {
         "{error:?}"
     );
     assert!(error.to_string().contains("ledger export"), "{error}");
+    assert!(error.to_string().contains("another state folder"), "{error}");
     assert!(matches!(open_with(0), LedgerError::Corrupt { .. }));
 }
 

@@ -24,7 +24,7 @@ pub async fn run(global: &Global, only: &[String], output: Output) -> Result<Exi
     let changed = announce(&session, &ledger, output)?;
     let report = go(session, &ledger, output).await?;
     let mut document = json(&report);
-    told(&mut document, changed.as_ref());
+    told(&mut document, &ledger, changed.as_ref());
     Ok(finish(&report, document, output))
 }
 
@@ -37,10 +37,11 @@ pub fn announce(session: &Session, ledger: &Ledger, output: Output) -> Result<Op
     Ok(changed)
 }
 
-/// The same for programs: `rules_changed`.
-pub fn told(document: &mut Value, changed: Option<&Changed>) {
-    if let (Some(object), Some(changed)) = (document.as_object_mut(), changed) {
-        object.insert("rules_changed".into(), changed.json());
+/// For programs, beside the report: `rules_changed`, where they are, and `flushes`.
+pub fn told(document: &mut Value, ledger: &Ledger, changed: Option<&Changed>) {
+    if let Some(object) = document.as_object_mut() {
+        object.extend(changed.map(|changed| ("rules_changed".to_owned(), changed.json())));
+        object.insert("flushes".into(), ledger.flushes().into());
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn run(global: &Global, only: &[String], reason: Option<&str>, output:
     output.say(format!("{} taken up again", plural(again, "message")));
     let report = migrate::go(session, &ledger, output).await?;
     let mut document = migrate::json(&report);
-    migrate::told(&mut document, changed.as_ref());
+    migrate::told(&mut document, &ledger, changed.as_ref());
     if let Some(object) = document.as_object_mut() {
         object.insert("requeued".into(), json!(again));
     }
