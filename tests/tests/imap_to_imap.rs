@@ -323,6 +323,15 @@ fn a_dry_run_and_a_plan_change_nothing() {
 }
 
 #[test]
+fn a_run_tells_how_often_it_waited_for_the_disk() {
+    let (from, to) = (Dovecot::plain(), Dovecot::plain());
+    writers::imap(&mut from.imap("alice"), '/', &corpus::ordinary(25, 20));
+    let job = Job::new(&server_to_server(&from, &to));
+    let [first, second] = [(), ()].map(|()| job.migrate().json()["flushes"].as_u64().unwrap());
+    assert!(first > second, "{first} with messages, {second} without");
+}
+
+#[test]
 fn two_mailboxes_stay_apart_and_can_be_chosen() {
     let (from, to) = (Dovecot::plain(), Dovecot::plain());
     for (user, seed) in [("alice", 30), ("bob", 31)] {
