@@ -79,8 +79,8 @@ impl<D: Destination> exports::destination::GuestAccount for Account<D> {
         self.0.borrow_mut().limits(kind)
     }
 
-    fn ensure(&self, wanted: Collection) -> Result<Collection> {
-        self.0.borrow_mut().ensure(wanted)
+    fn ensure(&self, wanted: Vec<Collection>) -> Result<Vec<Result<Collection>>> {
+        self.0.borrow_mut().ensure_all(wanted)
     }
 
     fn watermark(&self, collection: String) -> Result<String> {

@@ -79,6 +79,22 @@ pub trait Destination: Sized + 'static {
     /// `rejected` for a name that cannot be.
     fn ensure(&mut self, wanted: Collection) -> Result<Collection>;
 
+    /// [`Destination::ensure`] of several, parents before children: one answer for each, in order. Unless overridden,
+    /// one after the other; a provider that is far away wants them sent together.
+    ///
+    /// # Errors
+    /// Only what concerns all of them, such as a broken connection.
+    fn ensure_all(&mut self, wanted: Vec<Collection>) -> Result<Vec<Result<Collection>>> {
+        let mut answers = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            match self.ensure(one) {
+                Err(failure) if !failure.leaves_session_usable() => return Err(failure),
+                answer => answers.push(answer),
+            }
+        }
+        Ok(answers)
+    }
+
     /// A cursor for `changes` that lists at least all that is put from now on, and little else.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ pub trait Source: Send {
 pub trait Destination: Source {
     /// What it can take.
     async fn limits(&mut self, kind: Kind) -> Result<Limits, Failure>;
-    /// Finds or makes a collection.
-    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure>;
+    /// Finds or makes collections, parents before children.
+    async fn ensure(&mut self, wanted: &[Collection]) -> Result<Answers<Collection>, Failure>;
     /// A cursor after which everything is listed that is put from now on.
     async fn watermark(&mut self, collection: &str) -> Result<String, Failure>;
     /// Stores items.
@@ -106,8 +106,8 @@ impl Destination for whimbrel_sandbox::Destination {
         Self::limits(self, kind).await
     }
 
-    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
-        Self::ensure(self, wanted).await
+    async fn ensure(&mut self, wanted: &[Collection]) -> Result<Answers<Collection>, Failure> {
+        Self::ensure_all(self, wanted).await
     }
 
     async fn watermark(&mut self, collection: &str) -> Result<String, Failure> {

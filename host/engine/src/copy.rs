@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use whimbrel_ledger::{CollectionRecord, ItemRecord, Target, Todo};
 use whimbrel_model::{Kind, Limits};
 use whimbrel_rules::{Decision, Hook};
@@ -35,7 +35,17 @@ const UNKNOWN_SIZE: u64 = 64 << 10;
 /// Collections that wait for a lane.
 pub type Queue = Mutex<VecDeque<(CollectionRecord, Target)>>;
 
-/// One lane: takes a collection after the other and copies what waits in it.
+/// A collection that a fetcher took up, for the putter beside it.
+struct Job {
+    collection: CollectionRecord,
+    target: Target,
+    work: mpsc::Receiver<Work>,
+    /// How fetching it ended.
+    fetched: oneshot::Receiver<Result<(), Halt>>,
+}
+
+/// One lane: takes a collection after the other and copies what waits in it. Fetching runs ahead, into the next
+/// collection too, so that neither side waits for the other's round trips.
 pub async fn copy_lane(
     context: Arc<Context>,
     queue: Arc<Queue>,
@@ -43,7 +53,29 @@ pub async fn copy_lane(
     mut source: SourceLane,
     mut destination: DestinationLane,
 ) -> Result<(), Halt> {
+    let (sender, receiver) = mpsc::channel(1);
+    let (fetched, put) = futures::join!(
+        fetch_queue(&context, &queue, &limits, &mut source, sender),
+        put_jobs(&context, &limits, &mut destination, receiver),
+    );
+    // Who puts has the better reason, if both ended early.
+    put?;
+    fetched
+}
+
+/// Fetches one collection after the other.
+async fn fetch_queue(
+    context: &Context,
+    queue: &Queue,
+    limits: &HashMap<Kind, Limits>,
+    source: &mut SourceLane,
+    jobs: mpsc::Sender<Job>,
+) -> Result<(), Halt> {
     loop {
+        // Taken only when the putter can follow: else another lane may have the time.
+        let Ok(place) = jobs.reserve().await else {
+            return Ok(());
+        };
         if context.stop.stopped() {
             return Err(Halt::Stopped);
         }
@@ -54,13 +86,60 @@ pub async fn copy_lane(
         let Some(limits) = limits.get(&collection.source.kind) else {
             continue;
         };
-        match copy_collection(&context, &mut source, &mut destination, &collection, target, limits).await {
+        let (sender, work) = mpsc::channel(1);
+        let (tell, fetched) = oneshot::channel();
+        place.send(Job {
+            collection: collection.clone(),
+            target,
+            work,
+            fetched,
+        });
+        let result = fetch_all(context, source, &collection, limits, sender).await;
+        let ends = matches!(&result, Err(halt) if !of_collection(halt));
+        match tell.send(result) {
+            Ok(()) if ends => return Ok(()),
+            // The putter gave this collection up before.
+            Err(result) if ends => return result,
+            _ => {}
+        }
+    }
+}
+
+/// Puts what is fetched, collection by collection.
+async fn put_jobs(
+    context: &Context,
+    limits: &HashMap<Kind, Limits>,
+    destination: &mut DestinationLane,
+    mut jobs: mpsc::Receiver<Job>,
+) -> Result<(), Halt> {
+    while let Some(job) = jobs.recv().await {
+        let Some(limits) = limits.get(&job.collection.source.kind) else {
+            continue;
+        };
+        let name = job.collection.source.display_path();
+        match put_job(context, limits, destination, job).await {
             Err(Halt::Failed { side, failure }) if Halt::concerns_failure(&failure) => {
-                context.problem(Problem::new(Some(collection.source.display_path()), side, &failure));
+                context.problem(Problem::new(Some(name), side, &failure));
             }
             other => other?,
         }
     }
+    Ok(())
+}
+
+async fn put_job(context: &Context, limits: &Limits, destination: &mut DestinationLane, job: Job) -> Result<(), Halt> {
+    let putter = Putter::new(context, Lanes::new(destination), &job.collection, job.target, limits);
+    // Who puts has the better reason, if both ended early.
+    let mut lanes = putter.put_all(job.work).await?;
+    if let Ok(fetched) = job.fetched.await {
+        fetched?;
+    }
+    mark_waiting(context, &mut lanes, &job.collection).await
+}
+
+/// Whether it concerns one collection alone.
+fn of_collection(halt: &Halt) -> bool {
+    matches!(halt, Halt::Failed { failure, .. } if Halt::concerns_failure(failure))
 }
 
 /// What a fetcher hands to a putter.
@@ -71,26 +150,6 @@ pub enum Work {
     Oversize(Vec<ItemRecord>, u64),
     /// Not fetched: left out by rules.
     Filtered(Vec<(ItemRecord, Decision)>),
-}
-
-async fn copy_collection(
-    context: &Context,
-    source: &mut SourceLane,
-    destination: &mut DestinationLane,
-    collection: &CollectionRecord,
-    target: Target,
-    limits: &Limits,
-) -> Result<(), Halt> {
-    let (sender, receiver) = mpsc::channel(1);
-    let putter = Putter::new(context, Lanes::new(destination), collection, target, limits);
-    let (fetched, put) = futures::join!(
-        fetch_all(context, source, collection, limits, sender),
-        putter.put_all(receiver)
-    );
-    // Who puts has the better reason, if both ended early.
-    let mut lanes = put?;
-    fetched?;
-    mark_waiting(context, &mut lanes, collection).await
 }
 
 /// Brings flags and labels up to date: of what changed at the source, and of what was known again just now.

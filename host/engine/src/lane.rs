@@ -142,6 +142,54 @@ macro_rules! lane {
 lane!(SourceLane, Source, source, "source");
 lane!(DestinationLane, Destination, destination, "destination");
 
+/// Lanes to one account, kept open from one step of a mailbox's work to the next.
+pub struct Pool<L> {
+    first: L,
+    more: Vec<L>,
+}
+
+impl<L> Pool<L> {
+    /// Of one lane.
+    pub fn new(first: L) -> Self {
+        Self {
+            first,
+            more: Vec::new(),
+        }
+    }
+
+    /// The first lane.
+    pub fn first(&mut self) -> &mut L {
+        &mut self.first
+    }
+
+    /// The first lane alone.
+    pub fn into_first(self) -> L {
+        self.first
+    }
+
+    /// The first lane, and the others of so many.
+    pub fn split(&mut self, lanes: usize, new: impl Fn() -> L) -> (&mut L, &mut [L]) {
+        let more = lanes.saturating_sub(1);
+        if self.more.len() < more {
+            self.more.resize_with(more, new);
+        }
+        (&mut self.first, &mut self.more[..more])
+    }
+
+    /// Takes all of so many lanes but the first.
+    pub fn take_more(&mut self, lanes: usize, new: impl Fn() -> L) -> Vec<L> {
+        let more = lanes.saturating_sub(1);
+        let mut taken = self.more.split_off(self.more.len().saturating_sub(more));
+        taken.resize_with(more, new);
+        taken
+    }
+
+    /// Gives lanes back.
+    pub fn put_back(&mut self, lanes: Vec<L>) {
+        self.more.extend(lanes);
+    }
+}
+
 /// Lanes to one mailbox's destination, and to those of other mailboxes that its rules send items to.
 pub struct Lanes<'a> {
     own: &'a mut DestinationLane,

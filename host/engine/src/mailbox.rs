@@ -14,7 +14,7 @@ use crate::{
     Progress,
     context::{Context, Halt},
     copy::{Queue, copy_lane},
-    lane::{DestinationLane, Lanes, SourceLane},
+    lane::{DestinationLane, Lanes, Pool, SourceLane},
     quarantine,
     report::{Problem, unlisted},
     rules::{self, FolderRules, OnError, failed, filter_folder, rule_folders},
@@ -33,39 +33,86 @@ pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
     if !context.ledger.intents(context.id)?.is_empty() {
         settle_all(context, &mut Lanes::new(&mut destination)).await?;
     }
-    let mut source = SourceLane::new();
-    let mut sources = list(context, &mut source).await?;
-    let folders = rule_folders(context, &sources)?;
+    let mut sources = Pool::new(SourceLane::new());
+    let listed = list(context, sources.first()).await?;
+    let folders = rule_folders(context, &listed.wanted)?;
+    let mut wanted = listed.wanted.clone();
+    wanted.retain(|collection| folders.moves(&collection.id));
+    folders.subscribe(&mut wanted);
+    let mut destinations = Pool::new(destination);
+    let mut limits = HashMap::new();
+    if unmapped(context, &wanted)? {
+        // The two sides do not wait for each other.
+        let holding = wanted.iter().filter(|collection| collection.selectable).count();
+        let lanes = context.options.connections.min(holding);
+        let ((), made) = futures::try_join!(
+            scan_all(context, &mut sources, listed),
+            prepare(context, &mut destinations, lanes, &wanted, &folders),
+        )?;
+        limits = made;
+    } else {
+        scan_all(context, &mut sources, listed).await?;
+    }
     for record in context.ledger.collections(context.id)? {
         if let Some((reason, ruling)) = folders.skipped.get(&record.source.id) {
             filter_folder(context, record.id, reason, ruling).await?;
         }
     }
-    sources.retain(|collection| folders.moves(&collection.id));
-    folders.subscribe(&mut sources);
     let (items, bytes) = waiting(context)?;
     context.observer.notify(Progress::Planned {
         mailbox: &context.mailbox.name,
         items,
         bytes,
     });
-    let unmapped = unmapped(context, &sources)?;
-    if !unmapped && !work_waits(context)? {
+    if !work_waits(context)? {
         return Ok(());
     }
-    let mut limits: HashMap<Kind, Limits> = HashMap::new();
-    for kind in sources.iter().map(|collection| collection.kind).collect::<HashSet<_>>() {
-        limits.insert(kind, persist!(context, destination, |account| account.limits(kind))?);
+    if limits.is_empty() {
+        limits = limits_of(context, destinations.first(), &wanted).await?;
     }
-    for (kind, limits) in &limits {
-        let of_kind: Vec<Collection> = sources
-            .iter()
-            .filter(|collection| collection.kind == *kind)
-            .cloned()
-            .collect();
-        make_targets(context, &mut destination, &of_kind, &folders.placed, limits).await?;
+    copy(context, sources, destinations, limits, &folders).await
+}
+
+/// Makes the destination collections that are not there yet, and opens the lanes that will be needed meanwhile; gives
+/// what the destination can take.
+async fn prepare(
+    context: &Context,
+    destinations: &mut Pool<DestinationLane>,
+    lanes: usize,
+    wanted: &[Collection],
+    folders: &FolderRules,
+) -> Result<HashMap<Kind, Limits>, Halt> {
+    let (first, more) = destinations.split(lanes, DestinationLane::new);
+    let made = async {
+        let limits = limits_of(context, first, wanted).await?;
+        for (kind, limits) in &limits {
+            let of_kind: Vec<Collection> = wanted
+                .iter()
+                .filter(|collection| collection.kind == *kind)
+                .cloned()
+                .collect();
+            make_targets(context, first, &of_kind, &folders.placed, limits).await?;
+        }
+        Ok(limits)
+    };
+    // One that cannot be opened now is opened when it is needed, with all the patience there is.
+    let opened = futures::future::join_all(more.iter_mut().map(|lane| async { drop(lane.open(context).await) }));
+    let (limits, _) = futures::join!(made, opened);
+    limits
+}
+
+/// What the destination can take, of each kind that is there.
+async fn limits_of(
+    context: &Context,
+    lane: &mut DestinationLane,
+    wanted: &[Collection],
+) -> Result<HashMap<Kind, Limits>, Halt> {
+    let kinds: HashSet<Kind> = wanted.iter().map(|collection| collection.kind).collect();
+    let mut limits = HashMap::new();
+    for kind in kinds {
+        limits.insert(kind, persist!(context, lane, |account| account.limits(kind))?);
     }
-    copy(context, source, destination, limits, &folders).await
+    Ok(limits)
 }
 
 /// Removes the unfinished files that a killed run left.
@@ -113,8 +160,20 @@ fn rule_mailbox(context: &Context) -> Result<bool, Halt> {
     Ok(false)
 }
 
-/// Lists all collections of the source into the ledger; gives them.
-async fn list(context: &Arc<Context>, source: &mut SourceLane) -> Result<Vec<Collection>, Halt> {
+/// The collections of the source.
+struct Listed {
+    /// Those that are to be moved.
+    wanted: Vec<Collection>,
+    /// Ids of all, those left out too.
+    there: HashSet<String>,
+    /// Listed by an earlier run, if only in part.
+    known: Vec<(CollectionId, Collection)>,
+    /// Never listed yet.
+    new: VecDeque<(CollectionId, Collection)>,
+}
+
+/// Lists the collections of the source into the ledger.
+async fn list(context: &Context, source: &mut SourceLane) -> Result<Listed, Halt> {
     let all = persist!(context, source, |account| account.collections())?;
     let wanted: Vec<Collection> = all
         .iter()
@@ -130,18 +189,26 @@ async fn list(context: &Arc<Context>, source: &mut SourceLane) -> Result<Vec<Col
             new.push_back((record.id, collection.clone()));
         }
     }
-    for (id, collection) in known {
-        scan_one(context, source, id, &collection).await?;
+    Ok(Listed {
+        wanted,
+        there: all.into_iter().map(|collection| collection.id).collect(),
+        known,
+        new,
+    })
+}
+
+/// Lists what changed in all of them into the ledger.
+async fn scan_all(context: &Arc<Context>, sources: &mut Pool<SourceLane>, listed: Listed) -> Result<(), Halt> {
+    for (id, collection) in listed.known {
+        scan_one(context, sources.first(), id, &collection).await?;
     }
-    scan_new(context, source, new).await?;
-    let there: HashSet<&str> = all.iter().map(|collection| collection.id.as_str()).collect();
+    scan_new(context, sources, listed.new).await?;
     for record in context.ledger.collections(context.id)? {
-        if !there.contains(record.source.id.as_str()) {
+        if !listed.there.contains(&record.source.id) {
             collection_gone(context, &record).await?;
         }
     }
-    look_again(context, source).await?;
-    Ok(wanted)
+    look_again(context, sources.first()).await
 }
 
 async fn scan_one(
@@ -162,21 +229,26 @@ async fn scan_one(
 /// First listings cost what is there: several connections share them.
 async fn scan_new(
     context: &Arc<Context>,
-    source: &mut SourceLane,
+    sources: &mut Pool<SourceLane>,
     new: VecDeque<(CollectionId, Collection)>,
 ) -> Result<(), Halt> {
-    let more = context.options.connections.min(new.len()).saturating_sub(1);
+    let lanes = context.options.connections.min(new.len());
     let queue = Arc::new(Mutex::new(new));
     let mut others = JoinSet::new();
-    for _ in 0..more {
+    for mut lane in sources.take_more(lanes, SourceLane::new) {
         let (context, queue) = (context.clone(), queue.clone());
-        others.spawn(async move { scan_queue(&context, &mut SourceLane::new(), &queue).await });
+        others.spawn(async move {
+            let scanned = scan_queue(&context, &mut lane, &queue).await;
+            (lane, scanned)
+        });
     }
-    let mine = scan_queue(context, source, &queue).await;
+    let mine = scan_queue(context, sources.first(), &queue).await;
     if matches!(&mine, Err(halt) if halt.ends_the_run()) {
         others.abort_all();
     }
-    join(others, mine).await
+    let (lanes, result) = join(others, mine).await;
+    sources.put_back(lanes);
+    result
 }
 
 async fn scan_queue(
@@ -265,8 +337,8 @@ fn work_waits(context: &Context) -> Result<bool, Halt> {
 /// Copies what waits, the largest collections first so that the lanes end together.
 async fn copy(
     context: &Arc<Context>,
-    source: SourceLane,
-    destination: DestinationLane,
+    mut sources: Pool<SourceLane>,
+    mut destinations: Pool<DestinationLane>,
     limits: HashMap<Kind, Limits>,
     folders: &FolderRules,
 ) -> Result<(), Halt> {
@@ -280,28 +352,35 @@ async fn copy(
         }
     }
     queue.sort_by_key(|(record, _)| std::cmp::Reverse(record.totals.pending));
-    let more = context.options.connections.min(queue.len()).saturating_sub(1);
+    let lanes = context.options.connections.min(queue.len());
     let (queue, limits): (Arc<Queue>, _) = (Arc::new(Mutex::new(queue.into())), Arc::new(limits));
     let mut others = JoinSet::new();
-    for _ in 0..more {
-        others.spawn(copy_lane(
-            context.clone(),
-            queue.clone(),
-            limits.clone(),
-            SourceLane::new(),
-            DestinationLane::new(),
-        ));
+    let more = sources
+        .take_more(lanes, SourceLane::new)
+        .into_iter()
+        .zip(destinations.take_more(lanes, DestinationLane::new));
+    for (source, destination) in more {
+        let lane = copy_lane(context.clone(), queue.clone(), limits.clone(), source, destination);
+        others.spawn(async move { ((), lane.await) });
     }
+    let (source, destination) = (sources.into_first(), destinations.into_first());
     let mine = copy_lane(context.clone(), queue, limits, source, destination).await;
-    join(others, mine).await
+    join(others, mine).await.1
 }
 
-/// Waits for all lanes; the first failure counts, and a failure of the ledger more than any other.
-async fn join(mut others: JoinSet<Result<(), Halt>>, mine: Result<(), Halt>) -> Result<(), Halt> {
-    let mut result = mine;
+/// Waits for all lanes and gives what they give back; the first failure counts, and a failure of the ledger more than
+/// any other.
+async fn join<T: 'static>(
+    mut others: JoinSet<(T, Result<(), Halt>)>,
+    mine: Result<(), Halt>,
+) -> (Vec<T>, Result<(), Halt>) {
+    let (mut lanes, mut result) = (Vec::new(), mine);
     while let Some(joined) = others.join_next().await {
         let other = match joined {
-            Ok(other) => other,
+            Ok((lane, other)) => {
+                lanes.push(lane);
+                other
+            }
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => continue,
         };
@@ -310,7 +389,7 @@ async fn join(mut others: JoinSet<Result<(), Halt>>, mine: Result<(), Halt>) -> 
             result = other;
         }
     }
-    result
+    (lanes, result)
 }
 
 /// Whether a fate can be tried again.

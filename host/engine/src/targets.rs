@@ -7,11 +7,15 @@ use whimbrel_model::{Collection, Failure, Limits, display_path};
 use whimbrel_rules::Wanted;
 
 use crate::{
+    connector::Answers,
     context::{Context, Halt},
     lane::DestinationLane,
     names::{Guides, NameNote, PlannedName, plain_path, plan_names},
     report::Problem,
 };
+
+/// Asked for in one call: a connector has to answer it within its deadline.
+const ENSURED_AT_ONCE: usize = 500;
 
 /// Finds or makes a destination collection for every source collection that has none yet.
 pub async fn make_targets(
@@ -39,19 +43,26 @@ pub async fn make_targets(
     let there = persist!(context, lane, |account| account.collections())?;
     let names = plan(sources, &there, records.values(), ruled, limits, context);
     let mut taken: HashSet<Vec<String>> = names.iter().map(|name| name.path.clone()).collect();
-    for (source, name) in sources.iter().zip(names) {
-        if !wanting(&source) {
-            continue;
-        }
-        let Some(record) = records.get(&source.id) else {
-            continue;
+    let named: Vec<(&Collection, &CollectionRecord, PlannedName)> = (sources.iter().zip(names))
+        .filter(|(source, _)| wanting(source))
+        .filter_map(|(source, name)| Some((source, records.get(&source.id)?, name)))
+        .collect();
+    let mut wanted = Vec::with_capacity(named.len());
+    for (source, _, name) in &named {
+        announce(context, source, name);
+        wanted.push(wish(source, &name.path));
+    }
+    let answers = ensure_all(context, lane, &wanted).await?;
+    let mut batch = context.ledger.batch(context.id);
+    for ((source, record, name), answer) in named.into_iter().zip(answers) {
+        let made = match answer {
+            Err(Failure::Rejected(reason)) => ensure_plainer(context, lane, source, &name.path, &taken, reason).await,
+            other => other.map_err(refused),
         };
-        announce(context, source, &name);
-        match ensure(context, lane, source, &name.path, &taken).await {
+        match made {
             Ok(made) => {
                 taken.insert(made.path.clone());
                 let existing = there.iter().any(|other| other.id == made.id && other.items != Some(0));
-                let mut batch = context.ledger.batch(context.id);
                 batch.event(
                     "collection-mapped",
                     serde_json::json!({ "from": source.display_path(), "to": made.display_path(), "existing": existing }),
@@ -65,15 +76,17 @@ pub async fn make_targets(
                         existing,
                     },
                 );
-                context.commit(batch, Durability::Later).await?;
             }
             Err(Halt::Failed { side, failure }) if Halt::concerns_failure(&failure) => {
                 context.problem(Problem::new(Some(source.display_path()), side, &failure));
             }
-            Err(halt) => return Err(halt),
+            Err(halt) => {
+                context.commit(batch, Durability::Later).await?;
+                return Err(halt);
+            }
         }
     }
-    Ok(())
+    Ok(context.commit(batch, Durability::Later).await?)
 }
 
 /// Names for all of them; what earlier runs decided stands.
@@ -125,38 +138,85 @@ pub async fn ensure(
     path: &[String],
     taken: &HashSet<Vec<String>>,
 ) -> Result<Collection, Halt> {
-    let mut wanted = Collection {
+    match ensure_one(context, lane, wish(source, path)).await {
+        Err(Halt::Failed {
+            failure: Failure::Rejected(reason),
+            ..
+        }) => ensure_plainer(context, lane, source, path, taken, reason).await,
+        other => other,
+    }
+}
+
+/// Finds or makes one whose planned name was refused for this reason.
+async fn ensure_plainer(
+    context: &Context,
+    lane: &mut DestinationLane,
+    source: &Collection,
+    path: &[String],
+    taken: &HashSet<Vec<String>>,
+    reason: String,
+) -> Result<Collection, Halt> {
+    let plain = (1..=taken.len() + 1)
+        .map(|number| plain_path(path, number))
+        .find(|plain| plain != path && !taken.contains(plain))
+        .filter(|_| plain_path(path, 1) != path);
+    let Some(plain) = plain else {
+        return Err(refused(Failure::Rejected(reason)));
+    };
+    context.note(format!(
+        "folder `{}` goes to `{}`: the destination refused its name ({reason})",
+        source.display_path(),
+        display_path(&plain)
+    ));
+    ensure_one(context, lane, wish(source, &plain)).await
+}
+
+/// What is asked of the destination for a source collection.
+fn wish(source: &Collection, path: &[String]) -> Collection {
+    Collection {
         id: String::new(),
         path: path.to_vec(),
         items: None,
         bytes: None,
         generation: None,
         ..source.clone()
-    };
-    let refused = match persist!(context, lane, |account| account.ensure(&wanted)) {
-        Err(Halt::Failed {
-            failure: Failure::Rejected(reason),
-            ..
-        }) => reason,
-        other => return other,
-    };
-    let plain = (1..=taken.len() + 1)
-        .map(|number| plain_path(path, number))
-        .find(|plain| plain != path && !taken.contains(plain))
-        .filter(|_| plain_path(path, 1) != path);
-    let Some(plain) = plain else {
-        return Err(Halt::Failed {
-            side: "destination",
-            failure: Failure::Rejected(refused),
+    }
+}
+
+async fn ensure_one(context: &Context, lane: &mut DestinationLane, wanted: Collection) -> Result<Collection, Halt> {
+    let answers = ensure_all(context, lane, &[wanted]).await?;
+    let missing = || Err(Failure::Internal("`ensure` gave no answer".into()));
+    answers.into_iter().next().unwrap_or_else(missing).map_err(refused)
+}
+
+/// Finds or makes them, many in one call, again and again while trying again may help.
+async fn ensure_all(
+    context: &Context,
+    lane: &mut DestinationLane,
+    wanted: &[Collection],
+) -> Result<Answers<Collection>, Halt> {
+    let mut answers = Vec::with_capacity(wanted.len());
+    for some in wanted.chunks(ENSURED_AT_ONCE) {
+        let made = persist!(context, lane, |account| async {
+            let answers = account.ensure(some).await?;
+            match answers
+                .iter()
+                .find_map(|answer| answer.as_ref().err().filter(|why| why.retry_may_help()))
+            {
+                Some(failure) => Err(failure.clone()),
+                None => Ok(answers),
+            }
         });
-    };
-    context.note(format!(
-        "folder `{}` goes to `{}`: the destination refused its name ({refused})",
-        source.display_path(),
-        display_path(&plain)
-    ));
-    wanted.path = plain;
-    persist!(context, lane, |account| account.ensure(&wanted))
+        answers.extend(made?);
+    }
+    Ok(answers)
+}
+
+fn refused(failure: Failure) -> Halt {
+    Halt::Failed {
+        side: "destination",
+        failure,
+    }
 }
 
 /// Makes a destination collection again that was there and is gone.

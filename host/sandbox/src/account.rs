@@ -382,13 +382,18 @@ impl Account {
         self.judge("limits", limits, verdict)
     }
 
-    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
-        let mut wanted = convert::collection_to_guest(wanted);
-        wanted.id.clear();
+    async fn ensure_all(&mut self, wanted: &[Collection]) -> Result<Vec<Result<Collection, Failure>>, Failure> {
+        let to_guest = |wanted: &Collection| types::Collection {
+            id: String::new(),
+            ..convert::collection_to_guest(wanted)
+        };
+        let asked: Vec<_> = wanted.iter().map(to_guest).collect();
         let mut call = self.enter(Use::Destination).await?;
-        let answer = write_call!(call, call_ensure, &wanted);
-        let found = convert::collection(self.leave("ensure", call, answer)?);
-        let verdict = validate::collection(&found, &self.plugin.shared().limits);
+        let answer = write_call!(call, call_ensure, &asked);
+        let found = answers(self.leave("ensure", call, answer)?, convert::collection);
+        let limits = &self.plugin.shared().limits;
+        let verdict = validate::answers("collections", &found, wanted.len())
+            .and_then(|()| validate::each(&found, |it| validate::collection(it, limits)));
         self.judge("ensure", found, verdict)
     }
 
@@ -508,9 +513,17 @@ impl Destination {
         self.0.limits(kind).await
     }
 
-    /// Finds or creates a collection and gives it as it is. The id of `wanted` is ignored.
+    /// Finds or creates collections and gives them as they are: one answer for each, in order. At most 1,000 at once,
+    /// parents before children; the ids of `wanted` are ignored.
+    pub async fn ensure_all(&mut self, wanted: &[Collection]) -> Result<Vec<Result<Collection, Failure>>, Failure> {
+        self.0.ensure_all(wanted).await
+    }
+
+    /// [`Destination::ensure_all`] of one.
     pub async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
-        self.0.ensure(wanted).await
+        let answers = self.ensure_all(std::slice::from_ref(wanted)).await?;
+        let missing = || Err(Failure::Internal("`ensure` gave no answer".to_owned()));
+        answers.into_iter().next().unwrap_or_else(missing)
     }
 
     /// A cursor for [`Destination::changes`] after which everything put from now on is listed.

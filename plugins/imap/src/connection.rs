@@ -1,4 +1,4 @@
-//! The session, opened when it is needed and again after it broke.
+//! The session, opened again when it is needed after it broke.
 
 use std::collections::HashMap;
 
@@ -37,9 +37,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Nothing is connected yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, live: None }
+    /// Connected and logged in.
+    pub fn connect(settings: Settings) -> Result<Self> {
+        let mut connection = Self { settings, live: None };
+        connection.live()?;
+        Ok(connection)
     }
 
     fn live(&mut self) -> Result<&mut Live> {

@@ -8,6 +8,7 @@ use whimbrel_plugin::{Abilities, Collection, Failure, Item, Kind, Limits, Placem
 use crate::connection::Connection;
 use crate::flags::keepable;
 use crate::listing::{self, Mailbox};
+use crate::names::Names;
 use crate::roles;
 use crate::settings::Settings;
 use crate::source::{short, uid};
@@ -20,10 +21,19 @@ pub struct Destination {
     mailboxes: Option<HashMap<String, Collection>>,
 }
 
+/// A mailbox to be made.
+struct New {
+    name: String,
+    path: Vec<String>,
+    role: Option<Role>,
+    /// Which of those wanted it is; none for one above them.
+    at: Option<usize>,
+}
+
 impl whimbrel_plugin::Destination for Destination {
     fn open(settings: &whimbrel_plugin::Settings) -> Result<Self> {
         Ok(Self {
-            connection: Connection::new(Settings::read(settings)?),
+            connection: Connection::connect(Settings::read(settings)?)?,
             mailboxes: None,
         })
     }
@@ -73,33 +83,44 @@ impl whimbrel_plugin::Destination for Destination {
     }
 
     fn ensure(&mut self, wanted: Collection) -> Result<Collection> {
+        let mut answers = self.ensure_all(vec![wanted])?;
+        answers
+            .pop()
+            .unwrap_or_else(|| Err(Failure::internal("a mailbox was left without an answer")))
+    }
+
+    /// Four round trips at most, however many there are: LIST, CREATE, SUBSCRIBE and STATUS, each for all of them.
+    fn ensure_all(&mut self, wanted: Vec<Collection>) -> Result<Vec<Result<Collection>>> {
         self.load(false)?;
-        let existing = wanted.role.and_then(|role| self.with_role(role));
-        let name = match existing {
-            Some(name) => name,
-            None => self.make(&wanted)?,
-        };
-        let subscribed = self.known(&name).is_some_and(|collection| collection.subscribed);
-        if wanted.subscribed && !subscribed {
-            self.connection.call(|session| session.subscribe(&name))?;
-        }
-        // A mailbox that was just made is seen by its SELECT; what has no SELECT is as it was listed.
-        let status = if wanted.selectable {
-            Some(self.connection.open_anew(&name, false)?)
-        } else {
-            None
-        };
-        let mailboxes = self.mailboxes.get_or_insert_default();
-        let collection = mailboxes
-            .entry(name.clone())
-            .or_insert_with(|| Collection::new(name, wanted.path));
-        collection.subscribed |= wanted.subscribed;
-        if let Some(status) = status {
-            collection.selectable = true;
-            collection.items = Some(status.messages);
-            collection.generation = Some(status.uid_validity.to_string());
-        }
-        Ok(collection.clone())
+        let names = self.make(&wanted)?;
+        let subscribed = self.subscribe(&wanted, &names)?;
+        let mut statuses = self.statuses(&wanted, &names)?;
+        let answers = wanted.into_iter().zip(names).map(|(wanted, name)| {
+            let name = name?;
+            if let Some(failure) = subscribed.get(&name) {
+                return Err(failure.clone());
+            }
+            let status = statuses.remove(&name);
+            let known = self.mailboxes.get_or_insert_default();
+            let collection = known
+                .entry(name.clone())
+                .or_insert_with(|| Collection::new(name, wanted.path));
+            collection.subscribed |= wanted.subscribed;
+            match status.transpose() {
+                Ok(Some(status)) => {
+                    collection.selectable = true;
+                    collection.items = Some(status.messages);
+                    collection.generation = Some(status.uid_validity.to_string());
+                }
+                // As it was listed.
+                Ok(None) => {}
+                // What may not be looked at is found out by trying.
+                Err(Failure::Unsupported(_)) => collection.selectable = true,
+                Err(failure) => return Err(failure),
+            }
+            Ok(collection.clone())
+        });
+        Ok(answers.collect())
     }
 
     fn watermark(&mut self, collection: &str) -> Result<String> {
@@ -233,53 +254,143 @@ impl Destination {
             .map(|found| found.id.clone())
     }
 
-    /// Makes the mailbox, and those above it, where they are not there yet; gives its name.
-    fn make(&mut self, wanted: &Collection) -> Result<String> {
+    /// Makes the mailboxes, and those above them, where they are not there yet; gives their names.
+    fn make(&mut self, wanted: &[Collection]) -> Result<Vec<Result<String>>> {
+        let keeps_uses = self.connection.offers("CREATE-SPECIAL-USE")?;
         let names = self.connection.names()?;
-        let name = names.name(&wanted.path)?;
-        let there = |known: &Collection| known.selectable || !wanted.selectable;
-        if name == "INBOX" || self.known(&name).is_some_and(there) {
-            return Ok(name);
+        let mut named: Vec<Result<String>> = Vec::with_capacity(wanted.len());
+        let mut making: Vec<New> = Vec::new();
+        for (at, wanted) in wanted.iter().enumerate() {
+            let holder = wanted.role.and_then(|role| self.with_role(role));
+            named.push(match holder {
+                Some(name) => Ok(name),
+                None => match names.name(&wanted.path) {
+                    Ok(name) => {
+                        self.plan(at, wanted, &name, &names, &mut making)?;
+                        Ok(name)
+                    }
+                    Err(failure) => Err(failure),
+                },
+            });
         }
-        for depth in 1..wanted.path.len() {
-            let parent = names.name(&wanted.path[..depth])?;
-            if parent == "INBOX" || self.known(&parent).is_some() {
-                continue;
-            }
-            match self.connection.call(|session| session.create(&parent, None)) {
-                Ok(()) => self.made(&parent, &wanted.path[..depth], None),
-                // A parent that cannot be made matters only if the mailbox itself cannot.
-                Err(failure) if failure.leaves_session_usable() => {}
-                Err(failure) => return Err(failure),
-            }
+        if making.is_empty() {
+            return Ok(named);
         }
-        let special_use = wanted.role.and_then(roles::special_use);
-        match self.connection.call(|session| session.create(&name, special_use)) {
-            Ok(()) => {}
-            // Some servers make their special mailboxes themselves and refuse to make them again.
-            Err(failure) if failure.leaves_session_usable() => {
-                self.load(true)?;
-                if !self.known(&name).is_some_and(there) {
-                    return Err(failure.within(&format!("mailbox `{name}`")));
+        let asked: Vec<(String, Option<String>)> = making
+            .iter()
+            .map(|new| {
+                (
+                    new.name.clone(),
+                    new.role.and_then(roles::special_use).map(str::to_owned),
+                )
+            })
+            .collect();
+        let answers = self.connection.call(|session| session.create(&asked))?;
+        let mut refused = Vec::new();
+        for (new, answer) in making.into_iter().zip(answers) {
+            match (answer, new.at) {
+                (Ok(()), _) => {
+                    let role = new
+                        .role
+                        .filter(|role| keeps_uses && roles::special_use(*role).is_some());
+                    let made = Collection::new(new.name.clone(), &new.path).role(role);
+                    self.mailboxes.get_or_insert_default().insert(new.name, made);
                 }
-                return Ok(name);
+                (Err(failure), Some(at)) => refused.push((at, failure)),
+                // A parent that cannot be made matters only if the mailbox itself cannot.
+                (Err(_), None) => {}
             }
-            Err(failure) => return Err(failure),
         }
-        let role = if self.connection.offers("CREATE-SPECIAL-USE")? {
-            wanted.role
-        } else {
-            None
-        };
-        self.made(&name, &wanted.path, role);
-        Ok(name)
+        if !refused.is_empty() {
+            // Some servers make their special mailboxes themselves and refuse to make them again.
+            self.load(true)?;
+        }
+        for (at, failure) in refused {
+            let (Some(wanted), Some(Ok(name))) = (wanted.get(at), named.get(at)) else {
+                continue;
+            };
+            if !self.is_there(name, wanted) {
+                named[at] = Err(failure.within(&format!("mailbox `{name}`")));
+            }
+        }
+        Ok(named)
     }
 
-    fn made(&mut self, name: &str, path: &[String], role: Option<Role>) {
-        let collection = Collection::new(name, path).role(role.filter(|role| roles::special_use(*role).is_some()));
-        self.mailboxes
-            .get_or_insert_default()
-            .insert(name.to_owned(), collection);
+    /// Adds what is to be made for one mailbox, those above it first.
+    fn plan(&mut self, at: usize, wanted: &Collection, name: &str, names: &Names, making: &mut Vec<New>) -> Result<()> {
+        if self.is_there(name, wanted) {
+            return Ok(());
+        }
+        if let Some(new) = making.iter_mut().find(|new| new.name == name) {
+            new.at = new.at.or(Some(at));
+            new.role = new.role.or(wanted.role);
+            return Ok(());
+        }
+        for depth in 1..wanted.path.len() {
+            let path = &wanted.path[..depth];
+            let parent = names.name(path)?;
+            if parent != "INBOX" && self.known(&parent).is_none() && making.iter().all(|new| new.name != parent) {
+                making.push(New {
+                    name: parent,
+                    path: path.to_vec(),
+                    role: None,
+                    at: None,
+                });
+            }
+        }
+        making.push(New {
+            name: name.to_owned(),
+            path: wanted.path.clone(),
+            role: wanted.role,
+            at: Some(at),
+        });
+        Ok(())
+    }
+
+    fn is_there(&self, name: &str, wanted: &Collection) -> bool {
+        name == "INBOX"
+            || self
+                .known(name)
+                .is_some_and(|known| known.selectable || !wanted.selectable)
+    }
+
+    /// Subscribes to those that are to be and are not; gives what was refused, by name.
+    fn subscribe(&mut self, wanted: &[Collection], names: &[Result<String>]) -> Result<HashMap<String, Failure>> {
+        let open: Vec<String> = (wanted.iter().zip(names))
+            .filter(|(wanted, _)| wanted.subscribed)
+            .filter_map(|(_, name)| name.as_ref().ok())
+            .filter(|name| !self.known(name).is_some_and(|known| known.subscribed))
+            .cloned()
+            .collect();
+        if open.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let answers = self.connection.call(|session| session.subscribe(&open))?;
+        let refused = open
+            .into_iter()
+            .zip(answers)
+            .filter_map(|(name, answer)| Some((name, answer.err()?)));
+        Ok(refused.collect())
+    }
+
+    /// How those that hold messages are now, by name.
+    fn statuses(&mut self, wanted: &[Collection], names: &[Result<String>]) -> Result<HashMap<String, Result<Status>>> {
+        let mut statuses = HashMap::new();
+        let mut asked = Vec::new();
+        for (wanted, name) in wanted.iter().zip(names) {
+            let Ok(name) = name else { continue };
+            match self.connection.opened(name, true) {
+                _ if !wanted.selectable => {}
+                // STATUS is not for the mailbox that is open (RFC 9051, 6.3.11).
+                Some(status) => drop(statuses.insert(name.clone(), Ok(status.clone()))),
+                None => asked.push(name.clone()),
+            }
+        }
+        if !asked.is_empty() {
+            let answers = self.connection.call(|session| session.statuses(&asked))?;
+            statuses.extend(asked.into_iter().zip(answers));
+        }
+        Ok(statuses)
     }
 
     /// Where the server told no UIDs: what came since `before` is what was put, if number and sizes agree. A failure to

@@ -49,7 +49,7 @@ impl<M: Mailbox> Mailbox for Remembering<'_, M> {
 
 impl whimbrel_plugin::Source for Source {
     fn open(settings: &whimbrel_plugin::Settings) -> Result<Self> {
-        let connection = Connection::new(Settings::read(settings)?);
+        let connection = Connection::connect(Settings::read(settings)?)?;
         Ok(Self {
             connection,
             statuses: HashMap::new(),

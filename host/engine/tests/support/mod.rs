@@ -167,6 +167,30 @@ impl State {
     fn read(&mut self) -> Result<(), Failure> {
         if self.breaks() { Err(broken()) } else { Ok(()) }
     }
+
+    fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
+        let mut name = wanted.path.join("/");
+        if self.character.case_insensitive
+            && let Some(same) = self
+                .folders
+                .keys()
+                .find(|other| other.to_lowercase() == name.to_lowercase())
+        {
+            name = same.clone();
+        }
+        let new = !self.folders.contains_key(&name);
+        let folder = self.folder(&name);
+        if new {
+            (folder.role, folder.subscribed) = (wanted.role, wanted.subscribed);
+        }
+        Ok(Collection {
+            id: name.clone(),
+            path: name.split('/').map(str::to_owned).collect(),
+            generation: Some(folder.validity.to_string()),
+            items: Some(folder.messages.len() as u64),
+            ..wanted.clone()
+        })
+    }
 }
 
 fn broken() -> Failure {
@@ -386,30 +410,10 @@ impl Destination for Store {
         })
     }
 
-    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
+    async fn ensure(&mut self, wanted: &[Collection]) -> Result<Vec<Result<Collection, Failure>>, Failure> {
         let mut state = self.state();
         state.read()?;
-        let mut name = wanted.path.join("/");
-        if state.character.case_insensitive
-            && let Some(same) = state
-                .folders
-                .keys()
-                .find(|other| other.to_lowercase() == name.to_lowercase())
-        {
-            name = same.clone();
-        }
-        let new = !state.folders.contains_key(&name);
-        let folder = state.folder(&name);
-        if new {
-            (folder.role, folder.subscribed) = (wanted.role, wanted.subscribed);
-        }
-        Ok(Collection {
-            id: name.clone(),
-            path: name.split('/').map(str::to_owned).collect(),
-            generation: Some(folder.validity.to_string()),
-            items: Some(folder.messages.len() as u64),
-            ..wanted.clone()
-        })
+        Ok(wanted.iter().map(|wanted| state.ensure(wanted)).collect())
     }
 
     async fn watermark(&mut self, collection: &str) -> Result<String, Failure> {

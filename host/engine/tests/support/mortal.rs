@@ -118,7 +118,7 @@ impl Destination for Mortal {
         live!(self, store, store.limits(kind))
     }
 
-    async fn ensure(&mut self, wanted: &Collection) -> Result<Collection, Failure> {
+    async fn ensure(&mut self, wanted: &[Collection]) -> Result<Answers<Collection>, Failure> {
         live!(self, store, store.ensure(wanted))
     }
 

@@ -19,6 +19,8 @@ use crate::instance::State;
 
 /// Messages of one scan, fetch or append.
 const MOST_MESSAGES: usize = 10_000;
+/// Mailboxes made, subscribed to or asked for at once.
+const MOST_MAILBOXES: usize = 10_000;
 /// UIDs of one copy or move.
 const MOST_UIDS: usize = 100_000;
 /// Extra items of a scan.
@@ -65,6 +67,13 @@ fn at_most<T>(what: &str, items: &[T], limit: usize) -> Result<()> {
         bail!("passed {} {what} at once; the limit is {limit}", items.len());
     }
     Ok(())
+}
+
+fn answers<A, B>(answers: Vec<Result<A, Failure>>, convert: impl Fn(A) -> B) -> Vec<Result<B, types::Failure>> {
+    answers
+        .into_iter()
+        .map(|answer| answer.map(&convert).map_err(convert::failure_to_guest))
+        .collect()
 }
 
 fn name(mailbox: &str) -> Result<()> {
@@ -237,10 +246,7 @@ impl imap::HostSession for State {
             });
         }
         let stored = self.session(&session)?.append(&mailbox, &outgoing).await?;
-        Ok(stored
-            .into_iter()
-            .map(|answer| answer.map_err(convert::failure_to_guest))
-            .collect())
+        Ok(answers(stored, |uid| uid))
     }
 
     async fn copy(
@@ -279,20 +285,36 @@ impl imap::HostSession for State {
     async fn create(
         &mut self,
         session: Resource<Session>,
-        mailbox: String,
-        special_use: Option<String>,
-    ) -> HostResult<()> {
+        mailboxes: Vec<(String, Option<String>)>,
+    ) -> HostResult<Vec<Result<(), types::Failure>>> {
         let _waiting = self.clock.host();
         self.may_alter("create a mailbox")?;
-        name(&mailbox)?;
-        Ok(self.session(&session)?.create(&mailbox, special_use.as_deref()).await?)
+        at_most("mailboxes to create", &mailboxes, MOST_MAILBOXES)?;
+        mailboxes.iter().try_for_each(|(mailbox, _)| name(mailbox))?;
+        Ok(answers(self.session(&session)?.create(&mailboxes).await?, |()| ()))
     }
 
-    async fn subscribe(&mut self, session: Resource<Session>, mailbox: String) -> HostResult<()> {
+    async fn subscribe(
+        &mut self,
+        session: Resource<Session>,
+        mailboxes: Vec<String>,
+    ) -> HostResult<Vec<Result<(), types::Failure>>> {
         let _waiting = self.clock.host();
         self.may_alter("subscribe to a mailbox")?;
-        name(&mailbox)?;
-        Ok(self.session(&session)?.subscribe(&mailbox).await?)
+        at_most("mailboxes to subscribe to", &mailboxes, MOST_MAILBOXES)?;
+        mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
+        Ok(answers(self.session(&session)?.subscribe(&mailboxes).await?, |()| ()))
+    }
+
+    async fn statuses(
+        &mut self,
+        session: Resource<Session>,
+        mailboxes: Vec<String>,
+    ) -> HostResult<Vec<Result<imap::Status, types::Failure>>> {
+        let _waiting = self.clock.host();
+        at_most("mailboxes to ask for", &mailboxes, MOST_MAILBOXES)?;
+        mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
+        Ok(answers(self.session(&session)?.statuses(&mailboxes).await?, status))
     }
 
     async fn quota(&mut self, session: Resource<Session>, mailbox: String) -> HostResult<Option<(u64, u64)>> {

@@ -122,7 +122,7 @@ impl Session {
             return Ok(*limit);
         }
         let limit = self
-            .status_of(mailbox, name, false)
+            .status_of(mailbox, name)
             .await?
             .and_then(|status| status.append_limit);
         if self.limits.len() >= 10_000 {

@@ -11,10 +11,13 @@ use super::flags;
 use super::parse::Status;
 use super::session::{Name, Session};
 use super::sets::{UidSet, expand};
-use super::talk::{Part, ignore};
+use super::talk::{Part, Tag, ignore};
 
 /// RFC 2177 has clients end IDLE before 29 minutes, when servers take them for gone.
 const IDLE: Duration = Duration::from_secs(25 * 60);
+
+/// Commands about mailboxes under way at a time.
+pub(super) const WINDOW: usize = 50;
 
 impl Session {
     /// Copies messages of the open mailbox. Pairs of old and new UID where the server tells them (COPYUID), else
@@ -114,68 +117,107 @@ impl Session {
             .map(drop)
     }
 
-    /// Makes a mailbox, with its special use (`\Sent`) where the server can take one (RFC 6154 section 3). No failure
-    /// where it exists.
+    /// Makes mailboxes in this order, each with its special use (`\Sent`) where the server can take one (RFC 6154
+    /// section 3). One answer for each; no failure where it exists. Pipelined: a parent may come just before its child.
     ///
     /// # Errors
-    /// `Rejected` for a name that the server does not take; `Forbidden`; `OverQuota`.
-    pub async fn create(&mut self, mailbox: &str, special_use: Option<&str>) -> Result<(), Failure> {
+    /// Of one: `Rejected` for a name that the server does not take; `Forbidden`; `OverQuota`. As a whole where the
+    /// connection ends.
+    pub async fn create(&mut self, wanted: &[(String, Option<String>)]) -> Result<Vec<Result<(), Failure>>, Failure> {
         self.enter()?;
-        let result = self.make(mailbox, special_use).await;
+        let result = self.make(wanted).await;
         self.leave(result)
     }
 
-    async fn make(&mut self, mailbox: &str, special_use: Option<&str>) -> Result<(), Failure> {
-        let name = self.name(mailbox)?;
-        if let Some(special) = special_use.filter(|_| self.can("CREATE-SPECIAL-USE")) {
-            let list = flags::format(&[special.to_owned()])?;
-            let said = self
-                .talk
-                .call(
-                    &[
-                        Part::Text("CREATE "),
-                        name.part(),
-                        Part::Text(" (USE "),
-                        Part::Text(&list),
-                        Part::Text(")"),
-                    ],
-                    &mut ignore,
-                )
-                .await?;
-            // Taken by another mailbox, or not to be given (USEATTR): the mailbox is wanted all the same.
-            if exists_now(&said) {
-                return Ok(());
+    async fn make(&mut self, wanted: &[(String, Option<String>)]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let mut answers = Vec::with_capacity(wanted.len());
+        for window in wanted.chunks(WINDOW) {
+            let mut under_way = Vec::with_capacity(window.len());
+            for (mailbox, special_use) in window {
+                let name = self.name(mailbox);
+                let special_use = special_use.as_deref().filter(|_| self.can("CREATE-SPECIAL-USE"));
+                under_way.push(match name {
+                    Ok(name) => self.send_create(&name, special_use).await?.map(|tag| (name, tag)),
+                    Err(failure) => Err(failure),
+                });
+            }
+            let first = answers.len();
+            for sent in &under_way {
+                answers.push(match sent {
+                    Ok((_, tag)) => Ok(self.talk.wait(*tag, None, &mut ignore).await?),
+                    Err(failure) => Err(failure.clone()),
+                });
+            }
+            for ((sent, answer), (_, special_use)) in under_way.iter().zip(&mut answers[first..]).zip(window) {
+                // The use is taken by another mailbox, or not to be given (USEATTR): the mailbox is wanted all the same.
+                if let (Ok((name, _)), Ok(said), Some(_)) = (sent, &answer, special_use)
+                    && !exists_now(said)
+                {
+                    let tag = self.send_create(name, None).await??;
+                    *answer = Ok(self.talk.wait(tag, None, &mut ignore).await?);
+                }
             }
         }
-        let said = self
-            .talk
-            .call(&[Part::Text("CREATE "), name.part()], &mut ignore)
-            .await?;
-        if exists_now(&said) {
-            return Ok(());
-        }
-        said.success(Name::attempt(mailbox)).map(drop)
+        let judged = answers
+            .into_iter()
+            .zip(wanted)
+            .map(|(answer, (mailbox, _))| match answer? {
+                said if exists_now(&said) => Ok(()),
+                said => said.success(Name::attempt(mailbox)).map(drop),
+            });
+        Ok(judged.collect())
     }
 
-    /// Subscribes to a mailbox.
+    /// Queues a CREATE. The inner failure: what cannot be written.
+    async fn send_create(&mut self, name: &Name, special_use: Option<&str>) -> Result<Result<Tag, Failure>, Failure> {
+        let Some(special_use) = special_use else {
+            return Ok(Ok(self.talk.send(&[Part::Text("CREATE "), name.part()]).await?));
+        };
+        let list = match flags::format(&[special_use.to_owned()]) {
+            Ok(list) => list,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let parts = [
+            Part::Text("CREATE "),
+            name.part(),
+            Part::Text(" (USE "),
+            Part::Text(&list),
+            Part::Text(")"),
+        ];
+        Ok(Ok(self.talk.send(&parts).await?))
+    }
+
+    /// Subscribes to mailboxes, pipelined; one answer for each.
     ///
     /// # Errors
-    /// `NotFound` where there is none, `Forbidden`.
-    pub async fn subscribe(&mut self, mailbox: &str) -> Result<(), Failure> {
+    /// Of one: `NotFound` where there is none, `Forbidden`. As a whole where the connection ends.
+    pub async fn subscribe(&mut self, mailboxes: &[String]) -> Result<Vec<Result<(), Failure>>, Failure> {
         self.enter()?;
-        let result = match self.name(mailbox) {
-            Ok(name) => self
-                .talk
-                .run(
-                    &[Part::Text("SUBSCRIBE "), name.part()],
-                    Name::attempt(mailbox),
-                    &mut ignore,
-                )
-                .await
-                .map(drop),
-            Err(failure) => Err(failure),
-        };
+        let result = self.subscribe_all(mailboxes).await;
         self.leave(result)
+    }
+
+    async fn subscribe_all(&mut self, mailboxes: &[String]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let mut answers = Vec::with_capacity(mailboxes.len());
+        for window in mailboxes.chunks(WINDOW) {
+            let mut under_way = Vec::with_capacity(window.len());
+            for mailbox in window {
+                under_way.push(match self.name(mailbox) {
+                    Ok(name) => Ok(self.talk.send(&[Part::Text("SUBSCRIBE "), name.part()]).await?),
+                    Err(failure) => Err(failure),
+                });
+            }
+            for (sent, mailbox) in under_way.into_iter().zip(window) {
+                answers.push(match sent {
+                    Ok(tag) => {
+                        let said = self.talk.wait(tag, None, &mut ignore).await?;
+                        said.success(Name::attempt(mailbox)).map(drop)
+                    }
+                    Err(failure) => Err(failure),
+                });
+            }
+        }
+        Ok(answers)
     }
 
     /// Bytes used and allowed for the mailbox's quota root (RFC 9208), the tightest where there are several; None where

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use whimbrel_model::Failure;
 
-use super::errors::{Attempt, unreadable};
+use super::change::WINDOW;
+use super::errors::{Attempt, Completion, unreadable};
 use super::link::{LISTING_BYTES, RESPONSE_BYTES};
 use super::names::{quotable, quote};
 use super::parse::{Data, Value};
@@ -14,9 +15,6 @@ use super::{Mailbox, Status, select};
 
 /// Mailboxes of one account, at most; the contract's bound.
 const MAILBOXES: usize = 100_000;
-/// STATUS commands under way at a time.
-const WINDOW: usize = 50;
-
 /// A line of a listing.
 struct Line {
     raw: Vec<u8>,
@@ -107,7 +105,6 @@ impl Session {
 
     /// STATUS one by one, pipelined; what the server refuses stays without.
     async fn ask_statuses(&mut self, lines: &mut Lines) -> Result<(), Failure> {
-        let items = self.status_items(true);
         let names: Vec<Name> = lines
             .lines
             .iter()
@@ -118,19 +115,51 @@ impl Session {
             })
             .collect();
         for window in names.chunks(WINDOW) {
-            let mut tags = Vec::with_capacity(window.len());
-            for name in window {
-                tags.push(
-                    self.talk
-                        .send(&[Part::Text("STATUS "), name.part(), Part::Text(" "), Part::Text(&items)])
-                        .await?,
-                );
-            }
-            for tag in tags {
-                self.talk.wait(tag, None, &mut |data| lines.take(data)).await?;
-            }
+            self.ask_window(window, true, lines).await?;
         }
         Ok(())
+    }
+
+    /// STATUS of these, under way together; how each ended.
+    async fn ask_window(&mut self, names: &[Name], sizes: bool, lines: &mut Lines) -> Result<Vec<Completion>, Failure> {
+        let mut tags = Vec::with_capacity(names.len());
+        for name in names {
+            tags.push(self.send_status(name, sizes).await?);
+        }
+        let mut said = Vec::with_capacity(names.len());
+        for tag in tags {
+            said.push(self.talk.wait(tag, None, &mut |data| lines.take(data)).await?);
+        }
+        Ok(said)
+    }
+
+    /// STATUS of mailboxes (RFC 9051 section 6.3.11), pipelined; one answer for each. Nothing is opened.
+    ///
+    /// # Errors
+    /// Of one: `NotFound`, `Forbidden`; `Unsupported` where the server says nothing of it. As a whole where a name
+    /// cannot be written or the connection ends.
+    pub async fn statuses(&mut self, mailboxes: &[String]) -> Result<Vec<Result<Status, Failure>>, Failure> {
+        self.enter()?;
+        let result = self.statuses_of(mailboxes).await;
+        self.leave(result)
+    }
+
+    async fn statuses_of(&mut self, mailboxes: &[String]) -> Result<Vec<Result<Status, Failure>>, Failure> {
+        let mut answers = Vec::with_capacity(mailboxes.len());
+        for window in mailboxes.chunks(WINDOW) {
+            let names: Vec<Name> = window.iter().map(|name| self.name(name)).collect::<Result<_, _>>()?;
+            let mut lines = Lines::default();
+            let said = self.ask_window(&names, false, &mut lines).await?;
+            for (mailbox, said) in window.iter().zip(said) {
+                let status = lines.statuses.remove(&key(&self.names.raw(mailbox)));
+                let silent = || Failure::Unsupported(format!("the server tells no status of mailbox `{mailbox}`"));
+                answers.push(
+                    said.success(Name::attempt(mailbox))
+                        .and_then(|_| status.ok_or_else(silent)),
+                );
+            }
+        }
+        Ok(answers)
     }
 
     fn finish(&mut self, mut lines: Lines) -> Vec<Mailbox> {

@@ -96,11 +96,15 @@ impl Session {
 
     /// Sees to it that the listing is the one to page through. True where it was made just now.
     async fn prepare(&mut self, from: u32, to: u32, changed_since: Option<u64>) -> Result<bool, Failure> {
-        let fits = self.opened()?.listing.as_ref().is_some_and(|listing| {
-            // Another scan from its very start is another scan.
-            listing.changed_since == changed_since && listing.to == to && from > listing.from
-        });
-        if fits {
+        if let Some(listing) = &mut self.opened()?.listing
+            && listing.changed_since == changed_since
+            // Another scan from its very start is another scan. What holds all UIDs serves any range.
+            && from > listing.from
+            && (listing.to == to || changed_since.is_none() && listing.to == u32::MAX)
+        {
+            if listing.from == 0 {
+                (listing.from, listing.to) = (from, to);
+            }
             return Ok(false);
         }
         let exists = self.talk.exists;
@@ -175,11 +179,24 @@ impl Session {
     /// As the server refuses.
     pub async fn uids(&mut self) -> Result<Vec<(u32, u32)>, Failure> {
         self.enter()?;
-        let result = match self.opened() {
-            Ok(_) => self.all_uids().await,
-            Err(failure) => Err(failure),
-        };
-        self.leave(result).map(UidSet::into_ranges)
+        let result = self.kept_uids().await;
+        self.leave(result)
+    }
+
+    /// All UIDs, kept for the scan that follows.
+    async fn kept_uids(&mut self) -> Result<Vec<(u32, u32)>, Failure> {
+        self.opened()?;
+        let exists = self.talk.exists;
+        let uids = self.all_uids().await?;
+        let ranges = uids.ranges().to_vec();
+        self.opened()?.listing = Some(Listing {
+            changed_since: None,
+            from: 0,
+            to: u32::MAX,
+            uids,
+            exists,
+        });
+        Ok(ranges)
     }
 
     async fn all_uids(&mut self) -> Result<UidSet, Failure> {

@@ -6,7 +6,7 @@ use super::Status;
 use super::errors::Completion;
 use super::parse::{Cursor, Value};
 use super::session::{Name, Open, Session};
-use super::talk::{Part, Talk};
+use super::talk::{Part, Tag, Talk};
 
 impl Session {
     /// Opens a mailbox: EXAMINE where read-only, and nothing at the server changes; else SELECT.
@@ -65,7 +65,7 @@ impl Session {
         }
         // Per mailbox where the capability names no number (RFC 7889 section 2).
         if status.uid_next == 0 || self.can("APPENDLIMIT") {
-            let asked = self.status_of(mailbox, &name, false).await?;
+            let asked = self.status_of(mailbox, &name).await?;
             if let Some(asked) = asked {
                 status.append_limit = asked.append_limit;
                 if status.uid_next == 0 {
@@ -109,31 +109,30 @@ impl Session {
     }
 
     /// STATUS of one mailbox; None where the server refuses it.
-    pub(super) async fn status_of(
-        &mut self,
-        mailbox: &str,
-        name: &Name,
-        sizes: bool,
-    ) -> Result<Option<Status>, Failure> {
-        let items = self.status_items(sizes);
+    pub(super) async fn status_of(&mut self, mailbox: &str, name: &Name) -> Result<Option<Status>, Failure> {
+        let tag = self.send_status(name, false).await?;
         let mut found = None;
         let said = self
             .talk
-            .call(
-                &[Part::Text("STATUS "), name.part(), Part::Text(" "), Part::Text(&items)],
-                &mut |data| {
-                    if data.is("STATUS") && data.rest.astring().is_some() {
-                        found = read(&mut data.rest);
-                    }
-                    Ok(())
-                },
-            )
+            .wait(tag, None, &mut |data| {
+                if data.is("STATUS") && data.rest.astring().is_some() {
+                    found = read(&mut data.rest);
+                }
+                Ok(())
+            })
             .await?;
         match said.success(Name::attempt(mailbox)) {
             Ok(_) => Ok(found),
             Err(Failure::Unavailable(text)) => Err(Failure::Unavailable(text)),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Queues a STATUS.
+    pub(super) async fn send_status(&mut self, name: &Name, sizes: bool) -> Result<Tag, Failure> {
+        let items = self.status_items(sizes);
+        let parts = [Part::Text("STATUS "), name.part(), Part::Text(" "), Part::Text(&items)];
+        self.talk.send(&parts).await
     }
 }
 

@@ -171,7 +171,7 @@ async fn a_missing_mailbox_fails_the_call_and_spares_the_session() {
             session.append("nope", &[message("a")]).await.unwrap_err().code(),
             "not-found"
         );
-        session.subscribe("INBOX").await.unwrap();
+        assert_eq!(session.subscribe(&["INBOX".into()]).await.unwrap(), [Ok(())]);
     };
     with("LITERAL+ MULTIAPPEND", client, async |fake: &mut Fake| {
         let tag = fake.expect("APPEND \"nope\"").await;
@@ -262,9 +262,8 @@ async fn moves_pair_old_and_new_uids() {
             session.store(3, &["a b".into()]).await,
             Err(Failure::Rejected(_))
         ));
-        session.create("X", Some("\\Sent")).await.unwrap();
     };
-    with("MOVE CREATE-SPECIAL-USE", client, async |fake: &mut Fake| {
+    with("MOVE", client, async |fake: &mut Fake| {
         opened(fake, 4).await;
         fake.answer(
             "UID MOVE 3:4 \"X\"",
@@ -272,10 +271,52 @@ async fn moves_pair_old_and_new_uids() {
         )
         .await;
         fake.answer("UID STORE 3 FLAGS.SILENT (\\Seen)", "").await;
-        let tag = fake.expect("CREATE \"X\" (USE (\\Sent))").await;
-        fake.send(format!("{tag} NO [USEATTR] taken\r\n")).await;
-        let tag = fake.expect("CREATE \"X\"").await;
-        fake.send(format!("{tag} NO [ALREADYEXISTS] it is there\r\n")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mailboxes_are_made_and_asked_for_together() {
+    let client = async |mut session: Session| {
+        let wanted = [
+            ("A".to_owned(), None),
+            ("A/\0".to_owned(), None),
+            ("A/b".to_owned(), Some("\\Sent".to_owned())),
+            ("A/c".to_owned(), None),
+        ];
+        let made = session.create(&wanted).await.unwrap();
+        let told: Vec<_> = made
+            .iter()
+            .map(|answer| answer.as_ref().map_err(Failure::code))
+            .collect();
+        assert_eq!(told, [Ok(&()), Err("rejected"), Ok(&()), Err("over-quota")]);
+        let asked = ["A".to_owned(), "A/c".to_owned(), "inbox".to_owned()];
+        let statuses = session.statuses(&asked).await.unwrap();
+        assert_eq!(statuses[0].as_ref().unwrap().uid_validity, 5);
+        assert_eq!(statuses[1].as_ref().unwrap_err().code(), "not-found");
+        assert_eq!(statuses[2].as_ref().unwrap().messages, 3);
+    };
+    with("CREATE-SPECIAL-USE", client, async |fake: &mut Fake| {
+        // All of them are there before any is answered.
+        let first = fake.expect("CREATE \"A\"").await;
+        let second = fake.expect("CREATE \"A/b\" (USE (\\Sent))").await;
+        let third = fake.expect("CREATE \"A/c\"").await;
+        fake.send(format!("{third} NO [OVERQUOTA] enough\r\n")).await;
+        fake.send(format!("{first} NO [ALREADYEXISTS] it is there\r\n")).await;
+        fake.send(format!("{second} NO [USEATTR] taken\r\n")).await;
+        fake.answer("CREATE \"A/b\"", "").await;
+        let items = "(MESSAGES UIDNEXT UIDVALIDITY)";
+        let first = fake.expect(&format!("STATUS \"A\" {items}")).await;
+        let second = fake.expect(&format!("STATUS \"A/c\" {items}")).await;
+        let third = fake.expect(&format!("STATUS \"inbox\" {items}")).await;
+        fake.send(format!(
+            "* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 6)\r\n{third} OK\r\n"
+        ))
+        .await;
+        fake.send("* STATUS A (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 5)\r\n".to_owned())
+            .await;
+        fake.send(format!("{first} OK x\r\n{second} NO [NONEXISTENT] gone\r\n"))
+            .await;
     })
     .await;
 }
