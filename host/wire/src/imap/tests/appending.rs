@@ -280,7 +280,8 @@ async fn mailboxes_are_made_and_asked_for_together() {
     let client = async |mut session: Session| {
         let wanted = [
             ("A".to_owned(), None),
-            ("A/\0".to_owned(), None),
+            // No name at all: refused here, and the others go on.
+            (String::new(), None),
             ("A/b".to_owned(), Some("\\Sent".to_owned())),
             ("A/c".to_owned(), None),
         ];
