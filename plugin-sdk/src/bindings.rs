@@ -20,7 +20,7 @@ pub mod connector {
         pub_export_macro: true,
         export_macro_name: "export_connector_world",
         additional_derives: [PartialEq, Eq],
-        additional_derives_ignore: ["item", "outgoing"],
+        additional_derives_ignore: ["item", "message", "outgoing"],
     });
 }
 

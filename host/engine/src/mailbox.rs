@@ -34,7 +34,14 @@ pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
         settle_all(context, &mut Lanes::new(&mut destination)).await?;
     }
     let mut sources = Pool::new(SourceLane::new());
-    let listed = list(context, sources.first()).await?;
+    let listed = if context.ledger.collections(context.id)?.is_empty() {
+        // A first run: the destination will be needed, and can be opened meanwhile.
+        let (listed, opened) = futures::join!(list(context, sources.first()), destination.open(context));
+        drop(opened);
+        listed?
+    } else {
+        list(context, sources.first()).await?
+    };
     let folders = rule_folders(context, &listed.wanted)?;
     let mut wanted = listed.wanted.clone();
     wanted.retain(|collection| folders.moves(&collection.id));

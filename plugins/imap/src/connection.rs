@@ -1,7 +1,5 @@
 //! The session, opened again when it is needed after it broke.
 
-use std::collections::HashMap;
-
 use whimbrel_plugin::imap::{self, Session, Status, Summary};
 use whimbrel_plugin::{Collection, Failure, Result, Role};
 
@@ -194,7 +192,7 @@ impl Connection {
     }
 
     /// Extra items to fetch of each message.
-    fn extra(&mut self) -> Result<Vec<String>> {
+    pub fn extra(&mut self) -> Result<Vec<String>> {
         Ok(if self.offers("X-GM-EXT-1")? {
             vec!["X-GM-MSGID".to_owned()]
         } else {
@@ -263,41 +261,6 @@ impl Mailbox for Listing<'_> {
     }
 }
 
-/// By UID, the newest listing of each mailbox overwriting the last.
-#[derive(Debug, Default)]
-pub struct Scanned {
-    mailbox: String,
-    summaries: HashMap<u32, Summary>,
-}
-
-/// About one page of the host's, with room.
-const SCANNED: usize = 4096;
-
-impl Scanned {
-    /// Keeps these until another mailbox is scanned, or too many come.
-    pub fn keep(&mut self, mailbox: &str, summaries: impl IntoIterator<Item = Summary>) {
-        if self.mailbox != mailbox {
-            mailbox.clone_into(&mut self.mailbox);
-            self.summaries.clear();
-        }
-        for summary in summaries {
-            if self.summaries.len() >= SCANNED {
-                self.summaries.clear();
-            }
-            self.summaries.insert(summary.uid, summary);
-        }
-    }
-
-    /// What is known of a message. It is taken out: the next time it is asked for anew.
-    pub fn take(&mut self, mailbox: &str, uid: u32) -> Option<Summary> {
-        if self.mailbox == mailbox {
-            self.summaries.remove(&uid)
-        } else {
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,24 +278,5 @@ mod tests {
         ] {
             assert_eq!(excluded(&exclude, name, Some("/")), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn what_was_scanned_is_bounded() {
-        let summary = |uid| Summary {
-            uid,
-            modseq: None,
-            size: 0,
-            received: None,
-            flags: vec![],
-            email_id: None,
-            extra: vec![],
-        };
-        let mut scanned = Scanned::default();
-        scanned.keep("a", (1..=10_000).map(summary));
-        assert!(scanned.summaries.len() <= SCANNED);
-        assert!(scanned.take("a", 10_000).is_some() && scanned.take("a", 10_000).is_none());
-        scanned.keep("b", [summary(1)]);
-        assert!(scanned.take("a", 9_999).is_none() && scanned.take("b", 1).is_some());
     }
 }

@@ -87,13 +87,13 @@ pub fn changes(
                 Some(cursor) if cursor.step.is_some() => cursor,
                 Some(cursor) if same(&cursor.known, &status) => return Ok(empty(&cursor)),
                 Some(cursor) => Cursor {
-                    step: Some(begin(mailbox, Some(cursor.known), &status, kept)?),
+                    step: Some(begin(mailbox, Some(cursor.known), &status, limit, kept)?),
                     ..cursor
                 },
                 None => Cursor {
                     validity: status.uid_validity,
                     known: Known::default(),
-                    step: Some(begin(mailbox, None, &status, kept)?),
+                    step: Some(begin(mailbox, None, &status, limit, kept)?),
                 },
             }
         }
@@ -135,10 +135,9 @@ pub fn changes(
         // Fewer than there were at the beginning: removed meanwhile, or held back?
         let now = mailbox.examine()?;
         let came = u64::from(now.uid_next.saturating_sub(step.began.uid_next));
-        if step.seen.saturating_add(came) < now.messages {
-            step.began.count = step.seen;
-            step.began.claimed = now.messages;
-        }
+        let held_back = step.seen.saturating_add(came) < now.messages;
+        step.began.count = step.seen;
+        step.began.claimed = if held_back { now.messages } else { step.seen };
     }
     cursor = Cursor {
         known: step.began,
@@ -165,7 +164,13 @@ fn finish(pager: Pager, cursor: Cursor, more: bool, step: &Step, kept: &mut Kept
 }
 
 /// Decides how to list, once a listing.
-fn begin(mailbox: &mut impl Mailbox, known: Option<Known>, status: &Status, kept: &mut Kept) -> Result<Step> {
+fn begin(
+    mailbox: &mut impl Mailbox,
+    known: Option<Known>,
+    status: &Status,
+    limit: u32,
+    kept: &mut Kept,
+) -> Result<Step> {
     *kept = Kept::default();
     let modseq = status.highest_modseq.unwrap_or(0);
     let mut began = Known {
@@ -184,6 +189,15 @@ fn begin(mailbox: &mut impl Mailbox, known: Option<Known>, status: &Status, kept
         return Ok(Step {
             mode: Mode::Changed,
             at: 1,
+            seen: 0,
+            began,
+        });
+    }
+    if with_modseq.is_none() && began.uid_next != 0 && began.claimed < u64::from(limit.min(SCAN_LIMIT)) {
+        // Everything fits on one page, and is counted at its end.
+        return Ok(Step {
+            mode: if known.is_none() { Mode::Full } else { Mode::Again },
+            at: if began.claimed == 0 { began.uid_next } else { 1 },
             seen: 0,
             began,
         });

@@ -238,15 +238,35 @@ fn new_uids_void_cursors() {
 
 #[test]
 fn fewer_than_claimed_is_said_each_time() {
-    let mut fake = Fake::new(Server::Capped, 25);
-    let (all, cursor, page) = list(&mut fake, None, 4);
-    assert_eq!(all.len(), 10);
-    assert!(!page.complete && page.capped.as_ref().unwrap().contains("25 messages"));
-    let (none, cursor, page) = list(&mut fake, Some(&cursor), 4);
-    assert!(none.is_empty() && page.capped.is_some());
-    fake.touch(3);
-    let (changed, _, page) = list(&mut fake, Some(&cursor), 4);
-    assert!(changed.len() == 1 && page.capped.is_some());
+    for limit in [4, 100] {
+        let mut fake = Fake::new(Server::Capped, 25);
+        let (all, cursor, page) = list(&mut fake, None, limit);
+        assert_eq!(all.len(), 10);
+        assert!(!page.complete && page.capped.as_ref().unwrap().contains("25 messages"));
+        let (none, cursor, page) = list(&mut fake, Some(&cursor), limit);
+        assert!(none.is_empty() && page.capped.is_some());
+        fake.touch(3);
+        let (changed, _, page) = list(&mut fake, Some(&cursor), limit);
+        assert!(changed.len() == 1 && page.capped.is_some());
+    }
+}
+
+#[test]
+fn what_fits_on_one_page_is_asked_for_once() {
+    let mut fake = Fake::new(Server::Qresync, 20);
+    fake.remove(20);
+    let (all, cursor, page) = list(&mut fake, None, 100);
+    assert!(all.len() == 19 && page.complete);
+    assert_eq!(fake.calls, ["examine", "scan"]);
+    fake.calls.clear();
+    let (none, _, _) = list(&mut fake, Some(&cursor), 100);
+    assert!(none.is_empty());
+    assert_eq!(fake.calls, ["examine"]);
+    let mut empty = Fake::new(Server::Qresync, 1);
+    empty.remove(1);
+    let (none, _, page) = list(&mut empty, None, 100);
+    assert!(none.is_empty() && page.complete);
+    assert_eq!(empty.calls, ["examine"]);
 }
 
 #[test]

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use whimbrel_plugin::imap::{Session, Status, Summary};
+use whimbrel_plugin::imap::Status;
 use whimbrel_plugin::{Collection, Failure, Item, Page, Result};
 
-use crate::connection::{Connection, Scanned};
+use crate::connection::Connection;
 use crate::cursor::Cursor;
-use crate::listing::{self, Kept, Mailbox};
-use crate::ranges::Range;
+use crate::listing::{self, Kept};
 use crate::settings::Settings;
 
 /// See the module.
@@ -20,31 +19,6 @@ pub struct Source {
     kept: Kept,
     /// The mailbox that `kept` speaks of.
     listed: String,
-    scanned: Scanned,
-}
-
-/// Listing and remembering what was seen, for the `fetch` that follows.
-struct Remembering<'a, M> {
-    inner: M,
-    mailbox: &'a str,
-    scanned: &'a mut Scanned,
-}
-
-impl<M: Mailbox> Mailbox for Remembering<'_, M> {
-    fn examine(&mut self) -> Result<Status> {
-        self.inner.examine()
-    }
-    fn scan(&mut self, from: u32, to: u32, limit: u32, changed_since: Option<u64>) -> Result<Vec<Summary>> {
-        let found = self.inner.scan(from, to, limit, changed_since)?;
-        self.scanned.keep(self.mailbox, found.iter().cloned());
-        Ok(found)
-    }
-    fn uids(&mut self) -> Result<Vec<Range>> {
-        self.inner.uids()
-    }
-    fn vanished(&mut self, since: u64) -> Result<Option<Vec<Range>>> {
-        self.inner.vanished(since)
-    }
 }
 
 impl whimbrel_plugin::Source for Source {
@@ -55,7 +29,6 @@ impl whimbrel_plugin::Source for Source {
             statuses: HashMap::new(),
             kept: Kept::default(),
             listed: String::new(),
-            scanned: Scanned::default(),
         })
     }
 
@@ -88,11 +61,7 @@ impl whimbrel_plugin::Source for Source {
             self.kept = Kept::default();
         }
         let opened = self.connection.opened(collection, true).cloned();
-        let mut mailbox = Remembering {
-            inner: self.connection.listing(collection),
-            mailbox: collection,
-            scanned: &mut self.scanned,
-        };
+        let mut mailbox = self.connection.listing(collection);
         listing::changes(&mut mailbox, cursor, opened, limit, &mut self.kept)
     }
 
@@ -100,37 +69,23 @@ impl whimbrel_plugin::Source for Source {
         self.connection.open(collection, true)?;
         let uids: Vec<Option<u32>> = ids.iter().map(|id| uid(id)).collect();
         let wanted: Vec<u32> = uids.iter().flatten().copied().collect();
-        let summaries = self.summaries(collection, &wanted)?;
-        let there: Vec<u32> = wanted
-            .iter()
-            .copied()
-            .filter(|uid| summaries.contains_key(uid))
-            .collect();
-        let bodies = if there.is_empty() {
+        let messages = if wanted.is_empty() {
             Vec::new()
         } else {
-            self.connection.call(|session: &Session| session.fetch(&there))?
+            let extra = self.connection.extra()?;
+            self.connection.call(|session| session.fetch(&wanted, &extra))?
         };
-        if bodies.len() != there.len() {
-            return Err(Failure::internal(
-                "a fetch gave another number of bodies than were asked for",
-            ));
-        }
-        let mut bodies = bodies.into_iter();
-        Ok(ids
-            .iter()
-            .zip(uids)
-            .map(|(id, uid)| {
-                let summary = uid.and_then(|uid| summaries.get(&uid));
-                let Some(summary) = summary else {
-                    return Err(Failure::not_found(format!("message {} is not there", short(id))));
-                };
-                let body = bodies
-                    .next()
-                    .unwrap_or_else(|| Err(Failure::internal("a body is missing")))?;
-                Ok(Item::message(listing::meta(summary), body))
-            })
-            .collect())
+        let mut messages = messages.into_iter();
+        let answers = ids.iter().zip(uids).map(|(id, uid)| {
+            if uid.is_none() {
+                return Err(Failure::not_found(format!("message {} is not there", short(id))));
+            }
+            let message = messages
+                .next()
+                .unwrap_or_else(|| Err(Failure::internal("a fetch gave fewer answers than there were UIDs")))?;
+            Ok(Item::message(listing::meta(&message.summary), message.content))
+        });
+        Ok(answers.collect())
     }
 
     fn wait(&mut self, timeout_ms: u64) -> Result<Vec<String>> {
@@ -138,28 +93,6 @@ impl whimbrel_plugin::Source for Source {
         self.connection.open(INBOX, true)?;
         let changed = self.connection.call(|session| session.idle(timeout_ms))?;
         Ok(if changed { vec![INBOX.to_owned()] } else { Vec::new() })
-    }
-}
-
-impl Source {
-    /// What is known of these messages of the open mailbox: from the listing before, else asked for.
-    fn summaries(&mut self, mailbox: &str, uids: &[u32]) -> Result<HashMap<u32, Summary>> {
-        let mut known = HashMap::with_capacity(uids.len());
-        let mut missing = Vec::new();
-        for &uid in uids {
-            if known.contains_key(&uid) {
-                continue;
-            }
-            match self.scanned.take(mailbox, uid) {
-                Some(summary) => {
-                    known.insert(uid, summary);
-                }
-                None => missing.push(uid),
-            }
-        }
-        let found = self.connection.there(&missing)?;
-        known.extend(found.into_iter().map(|summary| (summary.uid, summary)));
-        Ok(known)
     }
 }
 

@@ -13,7 +13,6 @@ use whimbrel_wire::imap as wire;
 use crate::bindings::types;
 use crate::bindings::whimbrel::connector::imap;
 use crate::convert;
-use crate::host::blobs::Body;
 use crate::host::{HostError, HostResult};
 use crate::instance::State;
 
@@ -213,14 +212,19 @@ impl imap::HostSession for State {
         &mut self,
         session: Resource<Session>,
         uids: Vec<u32>,
-    ) -> HostResult<Vec<Result<Resource<Body>, types::Failure>>> {
+        extra: Vec<String>,
+    ) -> HostResult<Vec<Result<imap::Message, types::Failure>>> {
         let _waiting = self.clock.host();
         at_most("UIDs to fetch", &uids, MOST_MESSAGES)?;
-        let bodies = self.session(&session)?.fetch(&uids).await?;
-        let mut answers = Vec::with_capacity(bodies.len());
-        for body in bodies {
-            answers.push(match body {
-                Ok(body) => Ok(self.lend(body)?),
+        at_most("extra fetch items", &extra, MOST_EXTRA)?;
+        let messages = self.session(&session)?.fetch(&uids, &extra).await?;
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in messages {
+            answers.push(match message {
+                Ok(message) => Ok(imap::Message {
+                    summary: summary(message.summary),
+                    content: self.lend(message.body)?,
+                }),
                 Err(failure) => Err(convert::failure_to_guest(failure)),
             });
         }

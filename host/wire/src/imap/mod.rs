@@ -156,6 +156,15 @@ pub struct Summary {
     pub extra: Vec<(String, String)>,
 }
 
+/// A message of the open mailbox.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What is known of it.
+    pub summary: Summary,
+    /// Its exact bytes.
+    pub body: Blob,
+}
+
 /// A message to store.
 #[derive(Debug, Clone)]
 pub struct Outgoing {

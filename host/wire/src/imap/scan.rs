@@ -21,7 +21,7 @@ const NUMBERS: u64 = 50_000;
 impl Session {
     /// At most `limit` messages with a UID in `from..=to`, ascending; with `changed_since` only those with a higher
     /// MODSEQ. Fewer than `limit` means that there are no more. One round trip a page, however sparse the UIDs are,
-    /// and one more for the first page.
+    /// and one more for the first page, unless the mailbox holds no more than that page.
     ///
     /// # Errors
     /// `Unsupported` for `changed_since` where the mailbox keeps no mod-sequences, and for extra items that cannot be
@@ -47,27 +47,22 @@ impl Session {
         changed_since: Option<u64>,
         extra: &[String],
     ) -> Result<Vec<Summary>, Failure> {
-        extra.iter().try_for_each(|item| flags::extra_item(item))?;
-        let modseq = self.opened()?.status.highest_modseq;
-        if changed_since.is_some() && modseq.is_none() {
+        if changed_since.is_some() && self.opened()?.status.highest_modseq.is_none() {
             return Err(Failure::Unsupported(
                 "this mailbox keeps no mod-sequences (CONDSTORE)".to_owned(),
             ));
         }
-        let mut items = String::from("(UID FLAGS INTERNALDATE RFC822.SIZE");
-        if modseq.is_some() {
-            items.push_str(" MODSEQ");
-        }
-        if self.can("OBJECTID") {
-            items.push_str(" EMAILID");
-        }
-        for item in extra {
-            items.push(' ');
-            items.push_str(item);
-        }
-        items.push(')');
-        let mut out: Vec<Summary> = Vec::new();
+        let items = format!("({})", self.summary_items(extra)?);
         let limit = u64::from(limit);
+        let exists = self.talk.exists;
+        if changed_since.is_none() && (1..=limit).contains(&exists) && from <= to {
+            // All that there is fits: nothing to page through.
+            let range = UidSet::from_ranges(vec![(from, to)]);
+            let mut all = self.summaries(&range, exists, &items, None, extra).await?;
+            all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(all);
+        }
+        let mut out: Vec<Summary> = Vec::new();
         let mut fresh = self.prepare(from, to, changed_since).await?;
         while (out.len() as u64) < limit && from <= to {
             let wanted = limit - out.len() as u64;
@@ -92,6 +87,23 @@ impl Session {
             }
         }
         Ok(out)
+    }
+
+    /// What tells a summary, as FETCH items without their parentheses.
+    pub(super) fn summary_items(&mut self, extra: &[String]) -> Result<String, Failure> {
+        extra.iter().try_for_each(|item| flags::extra_item(item))?;
+        let mut items = String::from("UID FLAGS INTERNALDATE RFC822.SIZE");
+        if self.opened()?.status.highest_modseq.is_some() {
+            items.push_str(" MODSEQ");
+        }
+        if self.can("OBJECTID") {
+            items.push_str(" EMAILID");
+        }
+        for item in extra {
+            items.push(' ');
+            items.push_str(item);
+        }
+        Ok(items)
     }
 
     /// Sees to it that the listing is the one to page through. True where it was made just now.
@@ -353,7 +365,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         let (mine, theirs) = (&mut self.summary, other.summary);
         mine.uid = theirs.uid;
         if other.flagged {
@@ -371,32 +383,29 @@ impl Found {
         self.flagged |= other.flagged;
         self.sized |= other.sized;
     }
-}
 
-/// The parenthesised part of a FETCH response. UID 0 where it does not tell the UID. None where it is garbled.
-pub(super) fn read_summary(cursor: &mut Cursor<'_>, extra: &[String]) -> Option<Found> {
-    let mut found = Found::default();
-    each_item(cursor, |name, cursor| {
+    /// Reads the value of an item; what nobody asked for is passed over. None where it is garbled.
+    pub(super) fn read_item(&mut self, name: &[u8], cursor: &mut Cursor<'_>, extra: &[String]) -> Option<()> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        let summary = &mut found.summary;
+        let summary = &mut self.summary;
         if is(b"UID") {
             cursor.spaces();
             summary.uid = u32::try_from(cursor.number()?).ok()?;
         } else if is(b"FLAGS") {
             summary.flags = cursor.words()?;
             summary.flags.retain(|flag| !flag.eq_ignore_ascii_case("\\Recent"));
-            found.flagged = true;
+            self.flagged = true;
         } else if is(b"INTERNALDATE") {
             summary.received = match cursor.value()? {
                 Value::Text(text) => dates::parse(&text),
                 _ => None,
             };
         } else if is(b"RFC822.SIZE") {
-            let value = cursor.string();
-            summary.size = value
-                .and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok())
-                .unwrap_or(0);
-            found.sized = true;
+            let size = cursor
+                .string()
+                .and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
+            summary.size = size.unwrap_or(0);
+            self.sized = true;
         } else if is(b"MODSEQ") {
             summary.modseq = match cursor.value()? {
                 Value::List(list) => Cursor::over(list.get(1..)?).number(),
@@ -415,7 +424,13 @@ pub(super) fn read_summary(cursor: &mut Cursor<'_>, extra: &[String]) -> Option<
             cursor.value()?;
         }
         Some(())
-    })?;
+    }
+}
+
+/// The parenthesised part of a FETCH response. UID 0 where it does not tell the UID. None where it is garbled.
+pub(super) fn read_summary(cursor: &mut Cursor<'_>, extra: &[String]) -> Option<Found> {
+    let mut found = Found::default();
+    each_item(cursor, |name, cursor| found.read_item(name, cursor, extra))?;
     Some(found)
 }
 

@@ -10,21 +10,49 @@ use crate::imap::fake::{Fake, with};
 async fn bodies_come_in_the_order_asked_for_whatever_the_server_does() {
     let client = async |mut session: Session| {
         open(&mut session).await;
-        let answers = session.fetch(&[9, 5, 6, 7, 5]).await.unwrap();
+        let answers = session.fetch(&[9, 5, 6, 7, 5], &[]).await.unwrap();
         let mut texts = Vec::new();
-        for answer in answers {
+        for answer in &answers {
             texts.push(match answer {
-                Ok(blob) => String::from_utf8(blob.to_bytes(100).await.unwrap().to_vec()).unwrap(),
+                Ok(message) => String::from_utf8(message.body.to_bytes(100).await.unwrap().to_vec()).unwrap(),
                 Err(failure) => failure.code().to_owned(),
             });
         }
         assert_eq!(texts, ["nine) {3}\r\n", "five", "rejected", "not-found", "five"]);
+        let known = |at: usize| &answers[at].as_ref().unwrap().summary;
+        assert_eq!((known(0).uid, known(0).size, known(0).flags.len()), (9, 11, 1));
+        assert_eq!((known(1).uid, known(1).size, known(1).modseq), (5, 4, Some(8)));
     };
     with("", client, async |fake: &mut Fake| {
         opened(fake, 3).await;
         let said = "* 3 FETCH (UID 9 BODY[] {11}\r\nnine) {3}\r\n FLAGS (\\Seen))\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 4 EXISTS\r\n\
-            * 1 FETCH (BODY[] \"five\" UID 5)\r\n* 2 FETCH (UID 6 BODY[] NIL)\r\n* 8 FETCH (UID 800 BODY[] {1}\r\nx)\r\n";
-        fake.answer("UID FETCH 5:7,9 (UID BODY.PEEK[])", said).await;
+            * 1 FETCH (BODY[] \"five\" UID 5)\r\n* 1 FETCH (UID 5 MODSEQ (8))\r\n* 2 FETCH (UID 6 BODY[] NIL)\r\n* 8 FETCH (UID 800 BODY[] {1}\r\nx)\r\n";
+        fake.answer("UID FETCH 5:7,9 (UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ BODY.PEEK[])", said).await;
+        fake.answer("NOOP", "").await;
+        fake.answer("UID FETCH 7 ", "").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_came_or_went_since_the_mailbox_was_opened_is_seen() {
+    let client = async |mut session: Session| {
+        open(&mut session).await;
+        let answers = session.fetch(&[1, 2, 3], &[]).await.unwrap();
+        let codes: Vec<&str> = answers
+            .iter()
+            .map(|answer| answer.as_ref().map_or_else(Failure::code, |_| "ok"))
+            .collect();
+        assert_eq!(codes, ["ok", "not-found", "ok"]);
+    };
+    with("", client, async |fake: &mut Fake| {
+        opened(fake, 2).await;
+        let said = "* 1 FETCH (UID 1 BODY[] \"a\")\r\n* 2 FETCH (UID 2 BODY[] \"b\")\r\n* 2 EXPUNGE\r\n";
+        fake.answer("UID FETCH 1:3 ", said).await;
+        fake.answer("NOOP", "* 2 EXISTS\r\n").await;
+        fake.answer("UID FETCH 3 ", "* 2 FETCH (UID 3 BODY[] \"c\")\r\n").await;
+        let there = "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 3)\r\n";
+        fake.answer("UID FETCH 1:3 (UID)", there).await;
     })
     .await;
 }
@@ -33,7 +61,7 @@ async fn bodies_come_in_the_order_asked_for_whatever_the_server_does() {
 async fn one_unreadable_message_does_not_take_the_others_along() {
     let client = async |mut session: Session| {
         open(&mut session).await;
-        let answers = session.fetch(&[1, 2, 3]).await.unwrap();
+        let answers = session.fetch(&[1, 2, 3], &[]).await.unwrap();
         let codes: Vec<&str> = answers
             .iter()
             .map(|answer| answer.as_ref().map_or_else(Failure::code, |_| "ok"))
@@ -58,7 +86,7 @@ async fn one_unreadable_message_does_not_take_the_others_along() {
 async fn throttling_is_told_with_its_number() {
     let client = async |mut session: Session| {
         open(&mut session).await;
-        let failure = session.fetch(&[1, 2]).await.unwrap_err();
+        let failure = session.fetch(&[1, 2], &[]).await.unwrap_err();
         assert!(
             matches!(
                 failure,
@@ -97,7 +125,7 @@ async fn whatever_breaks_the_connection_leaves_a_dead_session() {
     ] {
         let client = async |mut session: Session| {
             open(&mut session).await;
-            let failure = session.fetch(&[1]).await.unwrap_err();
+            let failure = session.fetch(&[1], &[]).await.unwrap_err();
             assert_eq!(failure.code(), "unavailable", "{failure}");
             assert!(failure.to_string().contains("mail.test"), "{failure}");
             let again = session.mailboxes(false).await.unwrap_err();
@@ -118,7 +146,7 @@ async fn a_cancelled_call_leaves_a_dead_session() {
     let client = async |mut session: Session| {
         open(&mut session).await;
         assert!(
-            tokio::time::timeout(Duration::from_millis(50), session.fetch(&[1]))
+            tokio::time::timeout(Duration::from_millis(50), session.fetch(&[1], &[]))
                 .await
                 .is_err()
         );
@@ -134,7 +162,7 @@ async fn a_silent_server_is_given_up() {
     let client = async |mut session: Session| {
         open(&mut session).await;
         session.talk.link.timeouts.reply = Duration::from_millis(50);
-        let failure = session.fetch(&[1]).await.unwrap_err();
+        let failure = session.fetch(&[1], &[]).await.unwrap_err();
         assert!(failure.to_string().contains("nothing moved"), "{failure}");
     };
     with("", client, async |fake: &mut Fake| opened(fake, 1).await).await;
@@ -166,6 +194,25 @@ async fn pages_are_filled_across_holes() {
             .await;
         fake.answer("UID FETCH 900000 ", summary(900_000)).await;
         fake.answer("UID FETCH 4000000001 ", summary(4_000_000_001)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mailbox_that_fits_is_listed_in_one_go() {
+    let client = async |mut session: Session| {
+        open(&mut session).await;
+        let all = session.scan(2, 90, 4, None, &[]).await.unwrap();
+        assert_eq!(all.iter().map(|one| one.uid).collect::<Vec<_>>(), [3, 7, 9, 12]);
+        let rest = session.scan(13, 90, 4, None, &[]).await.unwrap();
+        assert_eq!(rest.iter().map(|one| one.uid).collect::<Vec<_>>(), [13]);
+    };
+    with("ESEARCH CONDSTORE", client, async |fake: &mut Fake| {
+        opened(fake, 4).await;
+        // One more came meanwhile; and UID 1 was not asked for.
+        let said = [7, 3, 12, 9, 13, 1].map(summary).concat();
+        fake.answer("UID FETCH 2:90 ", said).await;
+        fake.answer("UID FETCH 13:90 ", summary(13)).await;
     })
     .await;
 }
