@@ -181,7 +181,7 @@ pub async fn further_copy(
     }
     Ok(Some(Ready {
         copy: true,
-        ..ready(one, content, repairs)
+        ..ready(one.clone(), content, repairs)
     }))
 }
 
@@ -290,22 +290,22 @@ async fn ready_one(
         );
         return None;
     }
-    Some(ready(&one, content, repairs))
+    Some(ready(one, content, repairs))
 }
 
-fn ready(one: &Ruled, content: Blob, repairs: Vec<String>) -> Ready {
+fn ready(one: Ruled, content: Blob, repairs: Vec<String>) -> Ready {
     let mut meta = item_meta(&one.record, &one.item);
     apply_marks(one.ruling.as_ref(), &mut meta);
     meta.flags = flags::normalise(&meta.flags);
     meta.size = Some(content.size());
     Ready {
-        record: one.record.clone(),
+        record: one.record,
         item: Item {
             meta,
-            media_type: one.item.media_type.clone(),
+            media_type: one.item.media_type,
             content,
         },
-        original: one.item.content.clone(),
+        original: one.item.content,
         fingerprint: one.fingerprint,
         put: one.put,
         repairs,

@@ -142,12 +142,11 @@ impl<'a> Putter<'a> {
         for (spot, items) in copies {
             self.put_copies(spot, &items).await?;
         }
-        let mut mains: BTreeMap<SpotId, Vec<Ruled>> = BTreeMap::new();
-        for one in ruled {
-            mains.entry(one.place).or_default().push(one);
-        }
-        for (spot, items) in mains {
-            self.put_mains(spot, items).await?;
+        ruled.sort_by_key(|one| one.place);
+        while let Some(place) = ruled.first().map(|one| one.place) {
+            let others = ruled.split_off(ruled.partition_point(|one| one.place == place));
+            self.put_mains(place, ruled).await?;
+            ruled = others;
         }
         Ok(())
     }

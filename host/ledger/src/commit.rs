@@ -12,6 +12,7 @@ use crate::{
     batch::{Adoption, Change, Settlement},
     events::canonical,
     keys::{self, Key, Kind, VOID},
+    read::load_item_near,
     record::{Item, StoredCollection, StoredEvent, encode},
     store::Store,
     tree::{Changes, Near},
@@ -28,7 +29,8 @@ pub(crate) struct Work<'a> {
     name: String,
     /// The sequence number of the next event.
     next_event: u64,
-    items: HashMap<CollectionId, HashMap<String, Touched>>,
+    /// Boxed: an item is large, and a table that grows moves what it holds.
+    items: HashMap<CollectionId, HashMap<String, Box<Touched>>>,
     collections: BTreeMap<CollectionId, TouchedCollection>,
     intents: BTreeMap<IntentId, Option<Vec<u8>>>,
     routes: Vec<Route>,
@@ -174,14 +176,11 @@ impl<'a> Work<'a> {
         let touched = match items.entry(id.to_owned()) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
-                let key = Key::item(Kind::Item, self.mailbox, collection, id);
-                let value = self.store.get_near(&mut self.near, &key)?;
-                let before = value.map(|value| read_item(self.store, &key, id, &value));
-                let before = before.transpose()?;
-                entry.insert(Touched {
+                let before = load_item_near(self.store, &mut self.near, self.mailbox, collection, id)?;
+                entry.insert(Box::new(Touched {
                     after: before.clone(),
                     before,
-                })
+                }))
             }
         };
         Ok(&mut touched.after)
@@ -409,18 +408,18 @@ impl<'a> Work<'a> {
             orphan.record.live = false;
             items.insert(
                 orphan.record.meta.id.clone(),
-                Touched {
+                Box::new(Touched {
                     before: None,
                     after: Some(orphan),
-                },
+                }),
             );
         }
         items.insert(
             item.record.meta.id.clone(),
-            Touched {
+            Box::new(Touched {
                 before: Some(item),
                 after: None,
-            },
+            }),
         );
         Ok(())
     }
@@ -463,12 +462,13 @@ impl<'a> Work<'a> {
         &self,
         batch: &mut Changes,
         collection: CollectionId,
-        items: &HashMap<String, Touched>,
+        items: &HashMap<String, Box<Touched>>,
     ) -> Result<()> {
         let key = Key::collection(Kind::Totals, self.mailbox, collection);
         let old: Totals = self.store.load(&key)?.unwrap_or_default();
         let (mut plus, mut minus) = (Totals::default(), Totals::default());
-        for (id, Touched { before, after }) in items {
+        for (id, touched) in items {
+            let Touched { before, after } = &**touched;
             if before == after {
                 continue;
             }
@@ -506,17 +506,6 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
-}
-
-/// The item, if it is there.
-pub(crate) fn load_item(store: &Store, mailbox: MailboxId, collection: CollectionId, id: &str) -> Result<Option<Item>> {
-    let key = Key::item(Kind::Item, mailbox, collection, id);
-    let value = store.get(&key)?;
-    value.map(|value| read_item(store, &key, id, &value)).transpose()
-}
-
-fn read_item(store: &Store, key: &Key, id: &str, value: &[u8]) -> Result<Item> {
-    Item::decode(id, value).map_err(|problem| store.corrupt(key.bytes(), &problem))
 }
 
 /// What the source now says of a known item.

@@ -345,7 +345,7 @@ mod tests {
         // As far as a crash after the first item lets it come.
         let mut work = Work::new(ledger.store(), mailbox, "alice", 0);
         work.begin_voiding(collection, Some("new".into())).unwrap();
-        let item = crate::commit::load_item(ledger.store(), mailbox, collection, "1")
+        let item = crate::read::load_item(ledger.store(), mailbox, collection, "1")
             .unwrap()
             .unwrap();
         work.void(collection, item).unwrap();

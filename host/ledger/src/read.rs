@@ -5,11 +5,10 @@ use whimbrel_model::Hash;
 use crate::{
     CollectionId, CollectionRecord, Intent, IntentId, ItemRecord, Ledger, LedgerError, MailboxId, Result, Route, Todo,
     Totals,
-    commit::load_item,
     keys::{self, Key, Kind, Parts},
-    record::{COPY, MARK, StoredCollection},
-    store::Scan,
-    tree::Entry,
+    record::{COPY, Item, MARK, StoredCollection},
+    store::{Scan, Store},
+    tree::{Entry, Near},
 };
 
 impl Ledger {
@@ -93,6 +92,7 @@ impl Ledger {
         let prefix = Key::collection(Kind::Waiting, mailbox, collection);
         let after = after.map(|id| Key::item(Kind::Waiting, mailbox, collection, id));
         let mut todo = Vec::new();
+        let mut near = Near::default();
         for entry in self.entries(&prefix, after.as_ref()).take(limit) {
             let (key, value) = entry?;
             let id = self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.string()))?;
@@ -101,12 +101,13 @@ impl Ledger {
                 MARK => Todo::Mark,
                 _ => return Err(self.store().corrupt(&key, "its value is unknown")),
             };
-            // Another thread may have settled it since the index was read.
-            if let Some(item) = load_item(self.store(), mailbox, collection, id)?
-                && item.waiting() == Some(what)
-            {
-                todo.push((what, item.record));
+            let waits = |item: &Item| item.waiting() == Some(what);
+            let mut found = load_item_near(self.store(), &mut near, mailbox, collection, id)?.filter(waits);
+            if found.is_none() {
+                // Its block may have been looked into before it began to wait; or another thread has settled it since.
+                found = load_item(self.store(), mailbox, collection, id)?.filter(waits);
             }
+            todo.extend(found.map(|item| (what, item.record)));
         }
         Ok(todo)
     }
@@ -244,6 +245,30 @@ impl Ledger {
             ledger: self.clone(),
         }
     }
+}
+
+/// The item, if it is there.
+pub(crate) fn load_item(store: &Store, mailbox: MailboxId, collection: CollectionId, id: &str) -> Result<Option<Item>> {
+    let key = Key::item(Kind::Item, mailbox, collection, id);
+    let value = store.get(&key)?;
+    value.map(|value| read_item(store, &key, id, &value)).transpose()
+}
+
+/// As [`load_item`], for who asks for neighbours; as it was when the block was looked into, which may be a while ago.
+pub(crate) fn load_item_near(
+    store: &Store,
+    near: &mut Near,
+    mailbox: MailboxId,
+    collection: CollectionId,
+    id: &str,
+) -> Result<Option<Item>> {
+    let key = Key::item(Kind::Item, mailbox, collection, id);
+    let value = store.get_near(near, &key)?;
+    value.map(|value| read_item(store, &key, id, &value)).transpose()
+}
+
+fn read_item(store: &Store, key: &Key, id: &str, value: &[u8]) -> Result<Item> {
+    Item::decode(id, value).map_err(|problem| store.corrupt(key.bytes(), &problem))
 }
 
 /// Keys and values in order; keeps the ledger open.

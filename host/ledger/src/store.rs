@@ -222,7 +222,8 @@ impl Store {
         self.guarded("reading the ledger in", || self.tree.get(key))
     }
 
-    /// The value of this key, of a kind that lies in blocks; for who asks for neighbours while nobody writes.
+    /// The value of this key, of a kind that lies in blocks; for who asks for neighbours; as it was when the
+    /// block was looked into.
     pub fn get_near(&self, near: &mut Near, key: &Key) -> Result<Option<IVec>> {
         self.guarded("reading the ledger in", || self.tree.get_near(near, key))
     }

@@ -96,7 +96,8 @@ impl Tree {
         Ok(place.map(|place| block.subslice(place.start, place.len())))
     }
 
-    /// As [`Self::get`], for who asks for neighbours one after the other while nobody writes.
+    /// As [`Self::get`], for who asks for neighbours one after the other: each block is looked into once, and what is
+    /// written to it meanwhile is not seen.
     pub fn get_near(&self, near: &mut Near, key: &Key) -> Result<Option<IVec>, Fault> {
         if !near.covers(key.bytes()) {
             let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,7 @@ use super::{
 };
 
 /// An item that the rules let pass, as it is to be put.
+#[derive(Clone)]
 pub struct Ruled {
     /// What the ledger knows of it.
     pub record: ItemRecord,
