@@ -4,7 +4,22 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+
+/// What a server's certificate is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// Nothing is wrong with it.
+    Good,
+    /// Its time is over.
+    Expired,
+    /// It is for `mail.other.example` alone.
+    OtherName,
+    /// It signed itself.
+    SelfSigned,
+}
 
 /// The files of an authority and of one server certificate for `localhost`, `127.0.0.1` and `::1`.
 #[derive(Debug, Clone)]
@@ -20,6 +35,11 @@ pub struct Authority {
 impl Authority {
     /// Writes `ca.pem`, `server.pem` and `server.key` into the folder.
     pub fn create(folder: &Path) -> Self {
+        Self::with(folder, Certificate::Good)
+    }
+
+    /// The same, with something wrong.
+    pub fn with(folder: &Path, kind: Certificate) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params
             .distinguished_name
@@ -28,11 +48,23 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
 
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names: &[&str] = match kind {
+            Certificate::OtherName => &["mail.other.example"],
+            _ => &["localhost", "127.0.0.1", "::1"],
+        };
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("good names");
         params.distinguished_name.push(DnType::CommonName, "localhost");
+        if kind == Certificate::Expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
         let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        let certificate = match kind {
+            Certificate::SelfSigned => params.self_signed(&key),
+            _ => params.signed_by(&key, &issuer),
+        }
+        .expect("a certificate");
 
         let authority = Self {
             ca: folder.join("ca.pem"),

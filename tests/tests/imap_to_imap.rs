@@ -376,7 +376,7 @@ fn starttls_protects_as_well_and_clear_text_needs_its_word() {
     assert_same(&read(&from), &read(&to), &Allow::default());
     // A server that does not speak TLS is not spoken to in clear text instead.
     let bare = Dovecot::start(&Options {
-        extra: "ssl = no\n",
+        extra: "ssl = no\n".into(),
         ..Options::default()
     });
     let side = starttls("source", &bare);

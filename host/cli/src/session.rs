@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use whimbrel_engine::{Endpoint, Mailbox, Options, Provider, RuleBook};
 use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
 use whimbrel_rules::Rules;
-use whimbrel_sandbox::{AccountSpec, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
+use whimbrel_sandbox::{AccountSpec, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials};
 
 use crate::args::Global;
@@ -394,6 +394,8 @@ fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Valu
         settings: given,
         credentials: Credentials::None,
         ca: side.ca.clone(),
+        pins: side.pins.clone(),
+        connections: Connections::default(),
         base: settings.base.clone(),
         endpoints: side.allow.clone(),
         timeouts: Timeouts::default(),

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use whimbrel_model::{Abilities, Failure, Kind};
+use whimbrel_sandbox::Connection;
 
-use crate::{Mailbox, remedy};
+use crate::{Mailbox, Provider, remedy};
 
 /// What was found out about one side of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,30 +19,33 @@ pub struct Finding {
     pub text: String,
     /// What to do, where something is wrong.
     pub remedy: Option<String>,
+    /// What it was connected to, and how that is protected.
+    pub connections: Vec<Connection>,
 }
 
 /// Opens both sides of a mailbox and looks around.
 pub async fn check(mailbox: &Mailbox) -> Vec<Finding> {
     let (source, destination) = futures::join!(source(mailbox), destination(mailbox));
-    [("source", source), ("destination", destination)]
-        .into_iter()
-        .map(|(side, result)| match result {
-            Ok(text) => Finding {
-                mailbox: mailbox.name.clone(),
-                side,
-                ok: true,
-                text,
-                remedy: None,
-            },
-            Err(failure) => Finding {
-                mailbox: mailbox.name.clone(),
-                side,
-                ok: false,
-                text: failure.to_string(),
-                remedy: Some(remedy(&failure).to_owned()),
-            },
-        })
-        .collect()
+    [
+        ("source", &mailbox.source, source),
+        ("destination", &mailbox.destination, destination),
+    ]
+    .into_iter()
+    .map(|(side, provider, result)| {
+        let (ok, text, remedy) = match result {
+            Ok(text) => (true, text, None),
+            Err(failure) => (false, failure.to_string(), Some(remedy(&failure).to_owned())),
+        };
+        Finding {
+            mailbox: mailbox.name.clone(),
+            side,
+            ok,
+            text,
+            remedy,
+            connections: provider.connections(),
+        }
+    })
+    .collect()
 }
 
 async fn source(mailbox: &Mailbox) -> Result<String, Failure> {
@@ -49,8 +53,8 @@ async fn source(mailbox: &Mailbox) -> Result<String, Failure> {
     let collections = account.collections().await?;
     let items: u64 = collections.iter().filter_map(|collection| collection.items).sum();
     Ok(format!(
-        "{} opened: {} folders, {items} messages",
-        mailbox.source.name(),
+        "{}: {} folders, {items} messages",
+        opened(mailbox.source.as_ref()),
         collections.len()
     ))
 }
@@ -59,7 +63,11 @@ async fn destination(mailbox: &Mailbox) -> Result<String, Failure> {
     let mut account = mailbox.destination.destination().await?;
     let collections = account.collections().await?;
     let limits = account.limits(Kind::Message).await?;
-    let mut text = format!("{} opened: {} folders", mailbox.destination.name(), collections.len());
+    let mut text = format!(
+        "{}: {} folders",
+        opened(mailbox.destination.as_ref()),
+        collections.len()
+    );
     if let Some(limit) = limits.max_item_bytes {
         text.push_str(&format!(", messages up to {limit} bytes"));
     }
@@ -70,6 +78,16 @@ async fn destination(mailbox: &Mailbox) -> Result<String, Failure> {
         text.push_str(&format!("; {missing}"));
     }
     Ok(text)
+}
+
+/// "imap opened", and over what.
+fn opened(provider: &dyn Provider) -> String {
+    let mut ways: Vec<String> = provider.connections().iter().map(Connection::protection).collect();
+    ways.dedup();
+    match ways.is_empty() {
+        true => format!("{} opened", provider.name()),
+        false => format!("{} opened over {}", provider.name(), ways.join(", ")),
+    }
 }
 
 /// What an admin may want to know that a destination cannot do.

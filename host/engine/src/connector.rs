@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use whimbrel_model::{Collection, Failure, Kind, Limits, Page, Placement, Remark};
-use whimbrel_sandbox::{AccountSpec, Item, Plugin};
+use whimbrel_sandbox::{AccountSpec, Connection, Item, Plugin};
 
 /// One answer for each thing that was asked for, in order.
 pub type Answers<T> = Vec<Result<T, Failure>>;
@@ -48,6 +48,10 @@ pub trait Provider: Send + Sync {
     async fn source(&self) -> Result<Box<dyn Source>, Failure>;
     /// Opens the account for writing.
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure>;
+    /// What it was connected to so far, where it knows.
+    fn connections(&self) -> Vec<Connection> {
+        Vec::new()
+    }
 }
 
 /// An account behind a sandboxed plugin.
@@ -71,6 +75,10 @@ impl Provider for Endpoint {
 
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
         Ok(Box::new(self.plugin.destination(&self.spec).await?))
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.spec.connections.list()
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Totals};
 use whimbrel_model::Failure;
+use whimbrel_sandbox::Connection;
 
 use crate::{remedy::remedy, rules::RuleCount};
 
@@ -121,8 +122,17 @@ impl Problem {
     }
 }
 
+/// What both sides of a mailbox were connected to in a run, and how that was protected; stable JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct BothConnections {
+    /// To the source.
+    pub source: Vec<Connection>,
+    /// To the destination.
+    pub destination: Vec<Connection>,
+}
+
 /// How a mailbox came out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct MailboxReport {
     /// The admin's name for it.
     pub name: String,
@@ -137,6 +147,8 @@ pub struct MailboxReport {
     pub notes: Vec<String>,
     /// What each rule did in this run, in the order of the script.
     pub rules: Vec<RuleCount>,
+    /// What it was connected to in this run.
+    pub connections: BothConnections,
 }
 
 impl MailboxReport {

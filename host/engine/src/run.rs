@@ -10,7 +10,7 @@ use crate::{
     Counts, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
     context::{Context, Finished, Halt},
     mailbox::{move_mailbox, retriable},
-    report::{Problem, Worked},
+    report::{BothConnections, Problem, Worked},
     shared::Shared,
 };
 
@@ -102,6 +102,10 @@ async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<Mailbox
     finish_events(&context, &finished).await?;
     context.observer.notify(Progress::Finished { mailbox: &name });
     let counts = Counts::of(&ledger.collections(id)?, start.elapsed().as_secs_f64());
+    let connections = BothConnections {
+        source: context.mailbox.source.connections(),
+        destination: context.mailbox.destination.connections(),
+    };
     let Finished {
         worked,
         problems,
@@ -115,6 +119,7 @@ async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<Mailbox
         problems,
         notes,
         rules,
+        connections,
     })
 }
 
@@ -143,10 +148,7 @@ pub fn status(ledger: &Ledger, only: Option<&[String]>) -> Result<Report, Engine
             reports.push(MailboxReport {
                 name,
                 counts,
-                worked: Worked::default(),
-                problems: Vec::new(),
-                notes: Vec::new(),
-                rules: Vec::new(),
+                ..MailboxReport::default()
             });
         }
     }

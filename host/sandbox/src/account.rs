@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 use wasmtime::component::ResourceAny;
 use whimbrel_model::{Collection, Failure, ItemMeta, Kind, Limits, Page, Placement, Remark};
-use whimbrel_wire::{Blob, Credentials};
+use whimbrel_wire::{Blob, Credentials, Pin};
 
 use crate::bindings::{destination, source, types};
 use crate::grants::{Grants, Use};
 use crate::instance::{Running, watch, why};
 use crate::runtime::Ticking;
 use crate::validate::{self, Lie};
-use crate::{Plugin, Timeouts, convert};
+use crate::{Connections, Plugin, Timeouts, convert};
 
 /// Faults in a row after which an account is given up.
 const MOST_FAULTS: u32 = 3;
@@ -33,6 +33,10 @@ pub struct AccountSpec {
     pub credentials: Credentials,
     /// A PEM file of certificate authorities to trust beside the system's.
     pub ca: Option<PathBuf>,
+    /// Fingerprints by which alone servers are trusted; by authorities where there is none.
+    pub pins: Vec<Pin>,
+    /// What it was connected to.
+    pub connections: Connections,
     /// Folder that relative paths in the settings start from.
     pub base: PathBuf,
     /// Hosts that the admin's file allows beside those that the settings name; `*.example.org` for a domain.

@@ -220,6 +220,7 @@ mod tests {
     use whimbrel_wire::Credentials;
 
     use super::*;
+    use crate::Connections;
 
     fn description(permissions: Vec<Permission>) -> Description {
         Description {
@@ -244,6 +245,8 @@ mod tests {
             settings,
             credentials: Credentials::None,
             ca: None,
+            pins: Vec::new(),
+            connections: Connections::default(),
             base: "/base".into(),
             endpoints: endpoints.iter().map(|host| (*host).to_owned()).collect(),
             timeouts: crate::Timeouts::default(),

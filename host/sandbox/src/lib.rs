@@ -14,6 +14,7 @@
 
 mod account;
 mod bindings;
+mod connections;
 mod convert;
 mod grants;
 mod host;
@@ -25,6 +26,7 @@ mod runtime;
 mod validate;
 
 pub use account::{AccountSpec, Destination, Item, Source};
+pub use connections::{Connection, Connections};
 pub use load::{LoadError, Plugin};
 pub use runtime::{PluginLimits, Runtime, RuntimeConfig};
 pub use whimbrel_wire::imap::Timeouts;

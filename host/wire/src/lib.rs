@@ -11,4 +11,4 @@ pub use blob::{Blob, BlobReader, BlobStore, BlobStoreConfig, BlobWriter, MAX_SEG
 pub use credentials::{Credentials, Secret};
 pub use files::{Entry, Folder, MOST_ENTRIES};
 pub use imap::Timeouts;
-pub use tls::{Tls, Trust};
+pub use tls::{Pin, Protection, Tls, Trust};

@@ -1,8 +1,12 @@
-//! TLS for every protocol client: the operating system's trust store, extra authorities, and errors with a remedy.
+//! TLS for every protocol client: the operating system's trust store, extra authorities, pins, and errors with a remedy.
+
+mod explain;
+mod judge;
+mod older;
+mod pin;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,10 +17,17 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, version};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, version};
 use whimbrel_model::Failure;
 
-/// Whom to trust. TLS 1.2 or higher, certificates always verified; there is no way to switch that off.
+use explain::{explain, too_old};
+use judge::{Ground, Judge};
+use pin::Fingerprints;
+
+pub use pin::Pin;
+
+/// Whom to trust. TLS 1.2 or higher, certificates always verified, by authorities or by pins; there is no way to switch
+/// that off.
 #[derive(Clone)]
 pub struct Tls {
     /// Or why there is nothing to verify with, told when a connection needs it.
@@ -29,23 +40,61 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What is trusted, by the file of extra authorities. The system's store has hundreds of certificates: it is read once, and
-/// not for each of thousands of connections.
+/// How a connection is protected, as both sides agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    /// "TLS 1.3" or "TLS 1.2".
+    pub version: &'static str,
+    /// By its name in the registry of IANA, e.g. "TLS13_AES_256_GCM_SHA384".
+    pub cipher: String,
+    /// Of the server's certificate.
+    pub fingerprint: Option<Pin>,
+}
+
+impl Protection {
+    fn of(connection: &ClientConnection) -> Self {
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            // Nothing older is ever agreed to.
+            _ => "TLS 1.2",
+        };
+        let cipher = connection
+            .negotiated_cipher_suite()
+            .map(|suite| format!("{:?}", suite.suite()))
+            .unwrap_or_default();
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        Self {
+            version,
+            cipher,
+            fingerprint: certificate.map(|certificate| Fingerprints::of(certificate).certificate),
+        }
+    }
+}
+
+/// What is trusted, by the file of extra authorities and the pins. The system's store has hundreds of certificates: it is
+/// read once, and not for each of thousands of connections.
 #[derive(Debug, Default)]
-pub struct Trust(Mutex<HashMap<Option<PathBuf>, Tls>>);
+pub struct Trust(Mutex<HashMap<Grounds, Tls>>);
+
+/// A file of authorities, and pins.
+type Grounds = (Option<PathBuf>, Vec<Pin>);
 
 impl Trust {
     /// As [`Tls::new`], read from the disk when it is asked for first. Blocks then.
     ///
     /// # Errors
     /// As [`Tls::new`]; what failed is tried again when it is asked for again.
-    pub fn with(&self, extra_authorities_pem: Option<&Path>) -> Result<Tls, Failure> {
+    pub fn with(&self, extra_authorities_pem: Option<&Path>, pins: &[Pin]) -> Result<Tls, Failure> {
+        let key = (extra_authorities_pem.map(Path::to_owned), pins.to_vec());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tls) = known.get(&extra_authorities_pem.map(Path::to_owned)) {
+        if let Some(tls) = known.get(&key) {
             return Ok(tls.clone());
         }
-        let tls = Tls::new(extra_authorities_pem)?;
-        known.insert(extra_authorities_pem.map(Path::to_owned), tls.clone());
+        let tls = match pins {
+            [] => Tls::new(extra_authorities_pem)?,
+            pins => Tls::pinned(pins)?,
+        };
+        known.insert(key, tls.clone());
         Ok(tls)
     }
 }
@@ -78,7 +127,19 @@ impl Tls {
             },
         };
         Ok(Self {
-            config: Ok(Arc::new(config(provider, verifier)?)),
+            config: Ok(Arc::new(config(provider, Ground::Authorities(verifier))?)),
+        })
+    }
+
+    /// Trusts a server whose certificate, or whose certificate's key, has one of these fingerprints, and no other. No
+    /// authority is asked, nor the name and the dates that the certificate bears.
+    ///
+    /// # Errors
+    /// `Internal` where TLS cannot be set up.
+    pub fn pinned(pins: &[Pin]) -> Result<Self, Failure> {
+        let provider = Arc::new(ring::default_provider());
+        Ok(Self {
+            config: Ok(Arc::new(config(provider, Ground::Pins(pins.to_vec()))?)),
         })
     }
 
@@ -87,33 +148,58 @@ impl Tls {
     /// # Errors
     /// `InvalidSettings` for a certificate that does not verify, with the remedy; `Unavailable` for anything that may
     /// pass, a certificate out of its time included.
-    pub(crate) async fn connect<S>(&self, host: &str, port: u16, stream: S) -> Result<TlsStream<S>, Failure>
+    pub(crate) async fn connect<S>(
+        &self,
+        host: &str,
+        port: u16,
+        stream: S,
+    ) -> Result<(TlsStream<S>, Protection), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = self
-            .config
-            .as_ref()
-            .map_err(|reason| Failure::InvalidSettings(reason.clone()))?;
+        let config = self.client()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Failure::InvalidSettings(format!(
                 "`{host}` is neither a host name nor an IP address: correct `host`"
             ))
         })?;
         let connector = TlsConnector::from(config.clone());
-        connector
+        let stream = connector
             .connect(name, stream)
             .await
-            .map_err(|error| explain(host, port, &error))
+            .map_err(|error| explain(host, port, &error))?;
+        let protection = Protection::of(stream.get_ref().1);
+        Ok((stream, protection))
+    }
+
+    /// After a handshake that broke off: asks the server over a new connection, and gives the failure that says so where
+    /// it speaks nothing that is new enough.
+    pub(crate) async fn diagnose<S>(host: &str, port: u16, again: S) -> Option<Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        older::version(again)
+            .await
+            .map(|version| too_old(host, port, Some(version)))
+    }
+
+    /// What clients shake hands with.
+    ///
+    /// # Errors
+    /// `InvalidSettings` where there is nothing to verify with.
+    pub(crate) fn client(&self) -> Result<&Arc<ClientConfig>, Failure> {
+        self.config
+            .as_ref()
+            .map_err(|reason| Failure::InvalidSettings(reason.clone()))
     }
 }
 
-fn config(provider: Arc<CryptoProvider>, verifier: Verifier) -> Result<ClientConfig, Failure> {
-    let config = ClientConfig::builder_with_provider(provider)
+fn config(provider: Arc<CryptoProvider>, ground: Ground) -> Result<ClientConfig, Failure> {
+    let config = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(|error| Failure::Internal(format!("TLS cannot be set up: {error}")))?
-        .dangerous() // The name of the method that takes one's own verifier: here the system's, which verifies fully.
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .dangerous() // The name of the method that takes one's own verifier; ours verifies fully.
+        .with_custom_certificate_verifier(Arc::new(Judge { ground, provider }))
         .with_no_client_auth();
     Ok(config)
 }
@@ -135,79 +221,6 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
         return Err(bad_file(path, &"no certificate in it"));
     }
     Ok(found)
-}
-
-/// Says plainly why a handshake failed.
-fn explain(host: &str, port: u16, error: &io::Error) -> Failure {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
-        return Failure::Unavailable(match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-                format!(
-                    "{host}:{port} closed the connection during the TLS handshake: does this port speak TLS? (`tls` and \
-                 `port` in the settings)"
-                )
-            }
-            _ => format!("the TLS handshake with {host}:{port} failed: {error}"),
-        });
-    };
-    match tls {
-        TlsError::InvalidCertificate(certificate) => explain_certificate(host, port, certificate),
-        TlsError::InvalidMessage(_) => Failure::InvalidSettings(format!(
-            "{host}:{port} does not answer in TLS: wrong port, or a server that starts in clear text (then \
-             `tls = \"starttls\"` in the settings)"
-        )),
-        TlsError::PeerIncompatible(_) | TlsError::AlertReceived(_) => Failure::Unavailable(format!(
-            "{host}:{port} refused the TLS handshake ({tls}): it may speak only versions or ciphers older than TLS 1.2"
-        )),
-        other => Failure::Unavailable(format!("the TLS handshake with {host}:{port} failed: {other}")),
-    }
-}
-
-fn explain_certificate(host: &str, port: u16, error: &CertificateError) -> Failure {
-    use CertificateError as E;
-    match error {
-        E::UnknownIssuer | E::BadSignature => Failure::InvalidSettings(format!(
-            "the certificate of {host}:{port} is signed by an unknown authority: if you trust it, name the authority's \
-             certificate with `ca = \"…\"` in the settings"
-        )),
-        E::NotValidForName | E::NotValidForNameContext { .. } => {
-            let names = match error {
-                E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-                    let shown: Vec<&str> = presented
-                        .iter()
-                        .take(5)
-                        .map(|name| name.get(..120).unwrap_or(name))
-                        .collect();
-                    format!(" (it is for {})", shown.join(", "))
-                }
-                _ => String::new(),
-            };
-            Failure::InvalidSettings(format!(
-                "the certificate of {host}:{port} is not for the name `{host}`{names}: write the name that it bears as \
-                 `host` in the settings"
-            ))
-        }
-        E::Expired | E::ExpiredContext { .. } => Failure::Unavailable(format!(
-            "the certificate of {host}:{port} has expired: the server's operator must renew it (or this machine's clock \
-             is wrong)"
-        )),
-        E::NotValidYet | E::NotValidYetContext { .. } => Failure::Unavailable(format!(
-            "the certificate of {host}:{port} is not valid yet: check this machine's clock"
-        )),
-        E::Revoked => Failure::InvalidSettings(format!("the certificate of {host}:{port} has been revoked")),
-        other => {
-            // A self-signed end-entity certificate that is an authority of its own ends here.
-            let text = format!("{other:?}");
-            let remedy = if text.contains("CaUsedAsEndEntity") {
-                "it is self-signed: issue one from an authority, and name that authority with `ca = \"…\"` in the settings"
-            } else {
-                "the server's operator must replace it"
-            };
-            Failure::InvalidSettings(format!(
-                "the certificate of {host}:{port} is not acceptable ({other}): {remedy}"
-            ))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -258,15 +271,15 @@ mod tests {
         }
     }
 
-    async fn shake(acceptor: TlsAcceptor, tls: &Tls, host: &str) -> Result<(), Failure> {
+    async fn shake(acceptor: TlsAcceptor, tls: &Tls, host: &str) -> Result<Protection, Failure> {
         let (client, server) = tokio::io::duplex(64 << 10);
         let server = tokio::spawn(async move { drop(acceptor.accept(server).await) });
-        let result = tls.connect(host, 993, client).await.map(drop);
+        let result = tls.connect(host, 993, client).await.map(|(_, protection)| protection);
         server.await.unwrap();
         result
     }
 
-    fn text(result: Result<(), Failure>) -> String {
+    fn text<T: fmt::Debug>(result: Result<T, Failure>) -> String {
         result.unwrap_err().to_string()
     }
 
@@ -304,6 +317,59 @@ mod tests {
             .await,
         );
         assert!(expired.contains("has expired"), "{expired}");
+        for refused in [unknown, name, expired] {
+            assert!(refused.contains("pin = \"sha256:"), "{refused}");
+        }
+    }
+
+    /// The fingerprints that a refusal shows: of the certificate, and of its key.
+    fn shown(text: &str) -> Vec<Pin> {
+        let found = text
+            .match_indices("sha256:")
+            .map(|(at, _)| text[at..at + 71].parse().unwrap());
+        let mut pins: Vec<Pin> = found.collect();
+        pins.dedup();
+        pins
+    }
+
+    #[tokio::test]
+    async fn a_pin_is_all_that_a_server_needs_and_what_it_cannot_do_without() {
+        let (authority, nobody) = (Authority::new(), Authority::new());
+        let odd = |params: &mut CertificateParams| {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        };
+        let server = authority.server("other.test", odd);
+        let refused = text(shake(server.clone(), &nobody.trusted(), "mail.test").await);
+        let [certificate, key, ..] = shown(&refused)[..] else {
+            panic!("two fingerprints are missing: {refused}")
+        };
+        assert_ne!(certificate, key);
+        for pin in [certificate, key] {
+            let protection = shake(server.clone(), &Tls::pinned(&[pin]).unwrap(), "mail.test")
+                .await
+                .unwrap();
+            assert_eq!(protection.fingerprint, Some(certificate));
+            assert_eq!(protection.version, "TLS 1.3");
+            assert!(protection.cipher.starts_with("TLS13_"), "{protection:?}");
+        }
+        let good = authority.server("mail.test", |_: &mut CertificateParams| {});
+        let wrong = text(shake(good, &Tls::pinned(&[certificate, key]).unwrap(), "mail.test").await);
+        assert!(
+            wrong.contains("is not the one that `pin` in the settings names") && !shown(&wrong).contains(&certificate),
+            "{wrong}"
+        );
+    }
+
+    #[tokio::test]
+    async fn trust_is_built_once_for_the_same_authorities_and_pins() {
+        let trust = Trust::default();
+        let pin: Pin = format!("sha256:{}", "00".repeat(32)).parse().unwrap();
+        for _ in 0..2 {
+            trust.with(None, &[]).unwrap();
+            trust.with(None, &[pin]).unwrap();
+        }
+        assert_eq!(trust.0.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ impl Field {
             on_disk,
             dsync: true,
             // As Dovecot is delivered.
-            extra: "mail_fsync = optimized\n",
+            extra: "mail_fsync = optimized\n".into(),
             ..Options::default()
         };
         let (source, destination) = (Dovecot::start(&options(false)), Dovecot::start(&options(disk)));

@@ -10,7 +10,7 @@ use rustix::process::{getegid, geteuid};
 use tempfile::TempDir;
 
 use super::{Process, Server, copy, free_ports, give, require, tail};
-use crate::authority::Authority;
+use crate::authority::{Authority, Certificate};
 use crate::scratch;
 
 const CONFIGURATION: &str = "dovecot.conf";
@@ -52,8 +52,12 @@ pub struct Options {
     pub dsync: bool,
     /// Whether its folder lies on disk even where there is room in memory: for the very large.
     pub on_disk: bool,
+    /// What its certificate is like.
+    pub certificate: Certificate,
+    /// The newest version of TLS that it speaks, as OpenSSL calls it, e.g. `TLSv1.1`; the newest of all without it.
+    pub newest_tls: Option<&'static str>,
     /// Lines for the end of its configuration.
-    pub extra: &'static str,
+    pub extra: String,
 }
 
 impl Default for Options {
@@ -71,7 +75,9 @@ impl Default for Options {
             sent: "Sent",
             dsync: false,
             on_disk: false,
-            extra: "",
+            certificate: Certificate::Good,
+            newest_tls: None,
+            extra: String::new(),
         }
     }
 }
@@ -130,7 +136,7 @@ impl Dovecot {
             scratch::folder("dovecot")
         };
         let path = folder.path();
-        let authority = Authority::create(path);
+        let authority = Authority::with(path, options.certificate);
         for part in ["run", "state", "mail"] {
             fs::create_dir(path.join(part)).expect("own folder");
         }
@@ -141,7 +147,18 @@ impl Dovecot {
         let configuration = configuration(path, options, &authority, ports, &greeting);
         let file = path.join(CONFIGURATION);
         fs::write(&file, configuration).expect("own folder");
-        let process = Process::start(path, Command::new(&program).arg("-F").arg("-c").arg(&file));
+        let mut command = Command::new(&program);
+        if let Some(newest) = options.newest_tls {
+            // Dovecot itself has no setting for it. Versions as old as that need ciphers that OpenSSL calls insecure.
+            let openssl = path.join("openssl.cnf");
+            let text = format!(
+                "openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = limits\n[limits]\n\
+                 MinProtocol = TLSv1\nMaxProtocol = {newest}\nCipherString = ALL:@SECLEVEL=0\n"
+            );
+            fs::write(&openssl, text).expect("own folder");
+            command.env("OPENSSL_CONF", openssl);
+        }
+        let process = Process::start(path, command.arg("-F").arg("-c").arg(&file));
         if !process.ready(port, &greeting) {
             return Err(format!("{}\n{}", tail(&path.join("log")), tail(&path.join("output"))));
         }
@@ -197,6 +214,11 @@ impl Dovecot {
     /// Where it takes dsync, if it was started with [`Options::dsync`]; the password is [`super::PASSWORD`].
     pub fn dsync_port(&self) -> u16 {
         self.dsync_port
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Path {
+        &self.authority.certificate
     }
 
     /// What it logged.
@@ -275,7 +297,7 @@ mail_plugins = {plugins}
 ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
-ssl_min_protocol = TLSv1.2
+ssl_min_protocol = {oldest_tls}
 passdb {{
   driver = static
   args = password={password}
@@ -325,10 +347,18 @@ protocol imap {{
   mail_plugins = {imap_plugins}
 }}
 "#,
+        oldest_tls = if options.newest_tls.is_some() {
+            "TLSv1"
+        } else {
+            "TLSv1.2"
+        },
         certificate = authority.certificate.display(),
         key = authority.key.display(),
         password = super::PASSWORD,
     );
+    if options.newest_tls.is_some() {
+        text.push_str("import_environment = OPENSSL_CONF\nssl_cipher_list = ALL:@SECLEVEL=0\n");
+    }
     if let Some(capabilities) = options.capabilities {
         let _ = writeln!(text, "imap_capability = {capabilities}");
     }
@@ -363,7 +393,7 @@ protocol imap {{
             "service anvil {\n  chroot =\n}\nservice imap-login {\n  chroot =\n}\nservice stats {\n  chroot =\n}\n",
         );
     }
-    text.push_str(options.extra);
+    text.push_str(&options.extra);
     text
 }
 

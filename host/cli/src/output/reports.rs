@@ -209,7 +209,7 @@ mod tests {
             worked,
             problems: vec![problem],
             notes: vec!["`a/b` is `a_b` there".into()],
-            rules: Vec::new(),
+            ..MailboxReport::default()
         };
         let moved = Counts {
             found: 1,
@@ -219,10 +219,7 @@ mod tests {
         let bob = MailboxReport {
             name: "bob".into(),
             counts: moved,
-            worked: Worked::default(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-            rules: Vec::new(),
+            ..MailboxReport::default()
         };
         Report::new(vec![alice, bob], 0.5, false)
     }
@@ -269,7 +266,12 @@ mod tests {
         let mailbox = &value["mailboxes"][0];
         assert_eq!(
             keys(mailbox),
-            [&["name"], &counts[..], &["worked", "problems", "notes", "rules"]].concat()
+            [
+                &["name"],
+                &counts[..],
+                &["worked", "problems", "notes", "rules", "connections"]
+            ]
+            .concat()
         );
         assert_eq!(
             keys(&mailbox["worked"]),

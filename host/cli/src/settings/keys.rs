@@ -13,6 +13,8 @@ pub enum Form {
     Time,
     /// An array of strings.
     Texts,
+    /// A string, or an array of strings.
+    OneOrMore,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A table whose keys somebody else defines: the connector, or the script.
@@ -34,6 +36,7 @@ impl Form {
             Self::Size => "size, e.g. \"256MiB\"",
             Self::Time => "time, e.g. \"90s\"",
             Self::Texts => "list of texts",
+            Self::OneOrMore => "text or list of texts",
             Self::Word(_) => "word",
             Self::Free | Self::Names | Self::Table(_) => "table",
             Self::Tables(_) => "list of tables",
@@ -117,6 +120,16 @@ pub const SIDE: &[Key] = &[
         false,
         "",
         "A PEM file of certificate authorities to trust besides those of the system.",
+    ),
+    key(
+        "pin",
+        Form::OneOrMore,
+        false,
+        "",
+        "Fingerprints by which servers are trusted instead of by authorities, e.g. `\"sha256:6b86…\"`: SHA-256 of the \
+         certificate, as `openssl x509 -fingerprint -sha256` shows it, or of its public key (SPKI), which stays the same \
+         when a renewal keeps the key. A server with another one is refused, whoever vouches for it; the name and the \
+         dates that a pinned certificate bears do not count.",
     ),
 ];
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use toml::de::DeTable;
 use whimbrel_engine::FolderOptions;
+use whimbrel_wire::Pin;
 
 pub use account::Account;
 pub use mailboxes::document as document_csv;
@@ -72,6 +73,8 @@ pub struct Side {
     pub allow: Vec<String>,
     /// Extra authorities.
     pub ca: Option<PathBuf>,
+    /// What servers are trusted by instead.
+    pub pins: Vec<Pin>,
 }
 
 /// `[limits]`.
@@ -339,7 +342,40 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
         settings_place: findings.place(settings_span, "these settings"),
         allow: read::texts(table, "allow"),
         ca: ca.map(|path| base.join(path)),
+        pins: pins(findings, table, which),
     })
+}
+
+/// `pin`: one, or several.
+fn pins(findings: &mut Findings, table: &DeTable<'_>, which: &str) -> Vec<Pin> {
+    let Some(value) = table.get("pin") else {
+        return Vec::new();
+    };
+    let given: Vec<_> = match value.get_ref().as_array() {
+        Some(array) => array.iter().collect(),
+        None => vec![value],
+    };
+    let mut pins = Vec::new();
+    for one in &given {
+        match one.get_ref().as_str().unwrap_or_default().parse() {
+            Ok(pin) => pins.push(pin),
+            Err(reason) => {
+                let help = "openssl s_client -connect HOST:993 </dev/null | openssl x509 -noout -fingerprint -sha256 shows \
+                            a server's: compare it with what its operator tells you";
+                findings.wrong(
+                    format!("`{which}.pin` cannot be used: {reason}"),
+                    one.span(),
+                    "this",
+                    help,
+                );
+            }
+        }
+    }
+    if given.is_empty() {
+        let help = "name a fingerprint, or remove the key: then authorities decide";
+        findings.wrong(format!("`{which}.pin` is empty"), value.span(), "nothing in it", help);
+    }
+    pins
 }
 
 fn limits(table: Option<&DeTable<'_>>) -> Limits {

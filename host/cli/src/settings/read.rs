@@ -123,7 +123,9 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
                 findings.wrong(format!("`{name}` cannot be `{text}`"), at, "not known here", help);
             }
         }
-        (Form::Texts, DeValue::Array(array)) if array.iter().all(|value| value.get_ref().is_str()) => {}
+        (Form::Texts | Form::OneOrMore, DeValue::Array(array))
+            if array.iter().all(|value| value.get_ref().is_str()) => {}
+        (Form::OneOrMore, DeValue::String(_)) => {}
         (Form::Names, DeValue::Table(table)) if table.values().all(|value| value.get_ref().is_str()) => {}
         (Form::Free, DeValue::Table(_)) => {}
         (Form::Count | Form::Size | Form::Time, DeValue::Integer(_)) => {
@@ -174,6 +176,7 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
         Form::Size => format!("write {} = \"256MiB\"", last(name)),
         Form::Time => format!("write {} = \"90s\"", last(name)),
         Form::Texts => format!("write {} = [\"…\"]", last(name)),
+        Form::OneOrMore => format!("write {} = \"…\" or {0} = [\"…\", \"…\"]", last(name)),
         Form::Free | Form::Names => format!("write {} = {{ … }}", last(name)),
         Form::Table(_) => format!("write a section [{name}]"),
         Form::Tables(_) => format!("write a section [[{name}]], once for each"),

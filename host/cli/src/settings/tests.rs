@@ -493,3 +493,30 @@ fn each_mistake_in_csv_has_its_line_and_remedy() {
         "{text}"
     );
 }
+
+#[test]
+fn a_pin_is_one_fingerprint_or_several() {
+    let pin = format!("sha256:{}", "6b".repeat(32));
+    let one = parse(&with("ca = \"ca.pem\"", &format!("pin = \"{pin}\""))).unwrap();
+    assert_eq!(
+        one.source.pins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [pin.as_str()]
+    );
+    assert!(one.destination.pins.is_empty());
+    let two = parse(&with("ca = \"ca.pem\"", &format!("pin = [\"{pin}\", \"{pin}\"]"))).unwrap();
+    assert_eq!(two.source.pins.len(), 2);
+    for (line, words) in [
+        (
+            "pin = \"6b6b\"",
+            &["`source.pin` cannot be used", "64 hexadecimal digits", "openssl"][..],
+        ),
+        ("pin = []", &["`source.pin` is empty"]),
+        (
+            "pin = 7",
+            &["`source.pin` must be a text or list of texts, not an integer"],
+        ),
+    ] {
+        let text = refused(&with("ca = \"ca.pem\"", line));
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+}

@@ -123,6 +123,7 @@ mod tests {
             ok,
             text: "t".into(),
             remedy: None,
+            connections: Vec::new(),
         }
     }
 

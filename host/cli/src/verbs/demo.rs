@@ -261,9 +261,7 @@ mod tests {
                 name: "alice".into(),
                 counts,
                 worked,
-                problems: Vec::new(),
-                notes: Vec::new(),
-                rules: Vec::new(),
+                ..Default::default()
             };
             Report::new(vec![mailbox], 0.0, false)
         };

@@ -93,7 +93,7 @@ pub fn exit(report: &Report) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use whimbrel_engine::{Counts, MailboxReport, Worked};
+    use whimbrel_engine::{Counts, MailboxReport};
 
     use super::*;
 
@@ -101,10 +101,7 @@ mod tests {
         let mailbox = MailboxReport {
             name: "a".into(),
             counts,
-            worked: Worked::default(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-            rules: Vec::new(),
+            ..MailboxReport::default()
         };
         Report::new(vec![mailbox], 1.0, interrupted)
     }

@@ -1,6 +1,6 @@
 //! `whimbrel status`: where things stand, from the ledger alone.
 
-use whimbrel_engine::{Counts, MailboxReport, Report, Worked};
+use whimbrel_engine::{MailboxReport, Report};
 
 use super::migrate;
 use crate::args::Global;
@@ -50,11 +50,8 @@ fn arrange(known: &Report, names: &[String]) -> (Report, usize) {
                 waiting += 1;
                 MailboxReport {
                     name: name.clone(),
-                    counts: Counts::default(),
-                    worked: Worked::default(),
-                    problems: Vec::new(),
                     notes: vec!["not started yet".to_owned()],
-                    rules: Vec::new(),
+                    ..MailboxReport::default()
                 }
             })
     });

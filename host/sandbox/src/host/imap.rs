@@ -42,8 +42,9 @@ impl State {
 
     /// Whom to trust.
     async fn tls(&mut self) -> Result<Tls, Failure> {
-        let (ca, trust) = (self.grants.account()?.ca.clone(), Arc::clone(&self.trust));
-        tokio::task::spawn_blocking(move || trust.with(ca.as_deref()))
+        let spec = self.grants.account()?;
+        let (ca, pins, trust) = (spec.ca.clone(), spec.pins.clone(), Arc::clone(&self.trust));
+        tokio::task::spawn_blocking(move || trust.with(ca.as_deref(), &pins))
             .await
             .map_err(|error| Failure::Internal(format!("reading the certificate authorities was abandoned: {error}")))?
     }
@@ -146,6 +147,7 @@ impl imap::HostSession for State {
             blobs: self.blobs.clone(),
         };
         let session = wire::Session::connect(&target).await?;
+        spec.connections.note(&target.host, port, session.protection());
         let handle = self.keep(Session(session))?;
         self.sessions += 1;
         Ok(handle)

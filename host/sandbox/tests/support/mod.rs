@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use whimbrel_model::ItemMeta;
-use whimbrel_sandbox::{AccountSpec, Item, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
+use whimbrel_sandbox::{AccountSpec, Connections, Item, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret};
 
 /// The built component of this name.
@@ -89,6 +89,8 @@ impl Bench {
                 password: Secret::from("hunter2"),
             },
             ca: None,
+            pins: Vec::new(),
+            connections: Connections::default(),
             base: self.folder.path().to_owned(),
             endpoints: Vec::new(),
             timeouts: Timeouts::default(),

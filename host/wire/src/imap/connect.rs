@@ -14,6 +14,7 @@ use super::parse::{Kind, Response, Status};
 use super::session::Session;
 use super::talk::{Part, Talk};
 use super::{Security, Target};
+use crate::{Protection, Tls};
 
 /// What the server said first.
 pub(super) struct Greeting {
@@ -34,18 +35,23 @@ impl Session {
         let host = &target.host;
         let stream = open(target).await?;
         let local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
-        let stream = match target.security {
-            Security::Implicit => secure(target, Box::new(stream)).await?,
-            Security::StartTls | Security::Insecure => Box::new(stream),
+        let (stream, protection) = match target.security {
+            Security::Implicit => match secure(target, Box::new(stream)).await {
+                Ok((stream, protection)) => (stream, Some(protection)),
+                Err(failure) => return Err(diagnose(target, failure).await),
+            },
+            Security::StartTls | Security::Insecure => (Box::new(stream) as Box<dyn Stream>, None),
         };
-        Self::over(target, stream, !local)
+        let mut session = Self::over(target, stream, !local)
             .await
             .map_err(|failure| match failure {
                 Failure::Unavailable(text) if !text.contains(host.as_str()) => {
                     Failure::Unavailable(format!("{host}: {text}"))
                 }
                 other => other,
-            })
+            })?;
+        session.protection = session.protection.or(protection);
+        Ok(session)
     }
 
     /// Over an open connection, which is encrypted already where it has to be from the start.
@@ -53,6 +59,7 @@ impl Session {
         let mut link = Link::new(stream, target.timeouts);
         link.timeouts.reply = target.timeouts.connect;
         let mut greeting = greet(&mut link).await?;
+        let mut protection = None;
         if target.security == Security::StartTls {
             if greeting.preauth {
                 // An attacker's greeting would make us skip encryption (RFC 9051 section 7.1.4).
@@ -61,9 +68,11 @@ impl Session {
                     target.host
                 )));
             }
-            link = start_tls(target, link, greeting.capabilities.take()).await?;
+            let (encrypted, agreed) = start_tls(target, link, greeting.capabilities.take()).await?;
+            (link, protection) = (encrypted, Some(agreed));
         }
         let mut session = auth::login(target, link, greeting, compress).await?;
+        session.protection = protection;
         session.talk.link.timeouts = target.timeouts;
         Ok(session)
     }
@@ -127,10 +136,13 @@ fn refused(host: &str, port: u16, error: &io::Error) -> Failure {
     })
 }
 
-async fn secure(target: &Target, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+async fn secure(target: &Target, stream: Box<dyn Stream>) -> Result<(Box<dyn Stream>, Protection), Failure> {
     let handshake = target.tls.connect(&target.host, target.port, stream);
     match timeout(target.timeouts.connect, handshake).await {
-        Ok(stream) => Ok(Box::new(stream?)),
+        Ok(shaken) => {
+            let (stream, protection) = shaken?;
+            Ok((Box::new(stream), protection))
+        }
         Err(_) => Err(Failure::Unavailable(format!(
             "{}:{} does not finish the TLS handshake within {} seconds: does this port speak TLS? (`tls` and `port` in \
              the settings)",
@@ -138,6 +150,17 @@ async fn secure(target: &Target, stream: Box<dyn Stream>) -> Result<Box<dyn Stre
             target.port,
             target.timeouts.connect.as_secs()
         ))),
+    }
+}
+
+/// Servers may break off without a word where no version of TLS suits both: then the failure says so.
+async fn diagnose(target: &Target, failure: Failure) -> Failure {
+    if !matches!(failure, Failure::Unavailable(_)) {
+        return failure;
+    }
+    match open(target).await {
+        Ok(again) => Tls::diagnose(&target.host, target.port, again).await.unwrap_or(failure),
+        Err(_) => failure,
     }
 }
 
@@ -217,7 +240,7 @@ pub(super) async fn ask_capabilities(talk: &mut Talk) -> Result<Vec<String>, Fai
     found.ok_or_else(|| garbled("no capabilities"))
 }
 
-async fn start_tls(target: &Target, link: Link, known: Option<Vec<String>>) -> Result<Link, Failure> {
+async fn start_tls(target: &Target, link: Link, known: Option<Vec<String>>) -> Result<(Link, Protection), Failure> {
     let mut talk = Talk::new(link);
     let offered = match known {
         Some(known) => known,
@@ -238,6 +261,6 @@ async fn start_tls(target: &Target, link: Link, known: Option<Vec<String>>) -> R
     }
     // Whatever came in clear text after the OK is dropped with the old link: it may be an attacker's.
     let timeouts = talk.link.timeouts;
-    let stream = secure(target, talk.into_link().into_stream()).await?;
-    Ok(Link::new(stream, timeouts))
+    let (stream, protection) = secure(target, talk.into_link().into_stream()).await?;
+    Ok((Link::new(stream, timeouts), protection))
 }

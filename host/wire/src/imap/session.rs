@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use whimbrel_model::Failure;
 
-use crate::BlobStore;
+use crate::{BlobStore, Protection};
 
 use super::errors::Attempt;
 use super::names::{Encoding, Names, quotable, quote};
@@ -31,6 +31,8 @@ pub struct Session {
     pub(super) open: Option<Open>,
     /// APPENDLIMIT of mailboxes that were asked for it.
     pub(super) limits: HashMap<String, Option<u64>>,
+    /// None in clear text.
+    pub(super) protection: Option<Protection>,
     host: String,
     state: State,
 }
@@ -92,6 +94,7 @@ impl Session {
             listed: false,
             open: None,
             limits: HashMap::new(),
+            protection: None,
             host,
             state: State::Ready,
         }
@@ -105,6 +108,11 @@ impl Session {
     /// What the server says of itself (RFC 2971); empty where it does not.
     pub fn server_id(&self) -> &[(String, String)] {
         &self.server_id
+    }
+
+    /// How the connection is encrypted; none where it is not.
+    pub fn protection(&self) -> Option<&Protection> {
+        self.protection.as_ref()
     }
 
     /// The personal namespace (RFC 2342).
