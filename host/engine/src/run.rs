@@ -55,7 +55,8 @@ pub async fn migrate(
         let (slots, ledger, shared) = (slots.clone(), ledger.clone(), shared.clone());
         tasks.spawn(async move {
             let slot = slots.acquire_owned().await;
-            let report = one(ledger, mailbox, shared).await;
+            // Boxed when its turn comes: thousands that wait take no room for their work.
+            let report = Box::pin(one(ledger, mailbox, shared)).await;
             drop(slot);
             (number, report)
         });
