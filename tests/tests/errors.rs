@@ -472,3 +472,17 @@ fn no_subject_body_or_address_gets_into_a_log() {
         "the password was shown"
     );
 }
+
+#[test]
+fn a_script_of_a_newer_version_is_refused_before_anything_is_touched() {
+    let (from, to) = (filled(98), Dovecot::plain());
+    let mut sections = server_to_server(&from, &to);
+    sections.push("[rules]\nscript = \"rules.rhai\"\n".to_owned());
+    let job = Job::new(&sections);
+    let script = "const RULES_API = 999;\nfn message(m) { m.teleport(); }\n";
+    fs::write(job.folder().join("rules.rhai"), script).unwrap();
+    let outcome = job.run(&["migrate"]);
+    outcome.expect(2);
+    outcome.says(&["rules.rhai", "version 999", "use a newer whimbrel"]);
+    assert_eq!(Account::read(&mut to.imap("alice")).count(), 0);
+}

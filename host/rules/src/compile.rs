@@ -7,6 +7,7 @@ use rhai::{AST, ASTFlags, ASTNode, Dynamic, Engine, Expr, Position, Scope, Stmt}
 use crate::loader::Loader;
 use crate::options::SetValue;
 use crate::problem::Problem;
+use crate::rules::{API_CONSTANT, API_VERSION};
 use crate::shared::Function;
 use crate::suggest::closest;
 use crate::{explain, run};
@@ -91,6 +92,11 @@ fn survey(loader: &Loader, file: &str, scan: &AST) -> Result<Survey, Vec<Problem
                 if found.constants.contains(&name) {
                     problem(*position, &format!("the constant {name} is there twice"), "");
                 }
+                if name == API_CONSTANT
+                    && let Some((message, hint)) = other_version(&declared.1)
+                {
+                    problem(*position, &message, &hint);
+                }
                 found.constants.push(name);
             }
             Stmt::Var(declared, _, position) => problem(
@@ -139,6 +145,22 @@ fn survey(loader: &Loader, file: &str, scan: &AST) -> Result<Survey, Vec<Problem
         true
     });
     if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+/// What is wrong with the version that a script says it is written for, and what to do.
+fn other_version(said: &Expr) -> Option<(String, String)> {
+    let known = API_VERSION;
+    match said {
+        Expr::IntegerConstant(version @ 1.., _) if *version <= known.into() => None,
+        Expr::IntegerConstant(version @ 1.., _) => Some((
+            format!("the script is written for version {version} of the rules, and this program knows {known}"),
+            "use a newer whimbrel, or a script that was written for this one".to_owned(),
+        )),
+        _ => Some((
+            format!("{API_CONSTANT} is not a version: a whole number from 1"),
+            format!("write const {API_CONSTANT} = {known};"),
+        )),
+    }
 }
 
 /// Tells where the functions lie; what is not named belongs to the function around it.

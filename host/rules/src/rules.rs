@@ -24,8 +24,12 @@ use crate::script::{
 use crate::shared::Shared;
 use crate::testing::Probe;
 
-/// Changes whenever the same script may decide otherwise than before.
+/// The version of what scripts are given: one more whenever something is added, or the same script may decide otherwise
+/// than before. A script may say by the constant [`API_CONSTANT`] which it is written for.
 pub const API_VERSION: u32 = 1;
+
+/// See [`API_VERSION`].
+pub(crate) const API_CONSTANT: &str = "RULES_API";
 
 /// A function that the engine looks for in a script. Each has one parameter, and none must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use rhai::{ASTNode, Expr, Position, Stmt};
 use super::Level;
 use super::report::Report;
 use super::source::{File, FunctionId, Program, Target, pointer};
-use crate::rules::Hook;
+use crate::rules::{API_CONSTANT, Hook};
 
 /// What one function, or the top of a file, mentions.
 #[derive(Default)]
@@ -97,7 +97,8 @@ pub(super) fn unused(program: &Program, report: &mut Report) {
         }
         for constant in &file.constants {
             let used = all.iter().any(|one| one.variables.contains(&constant.name));
-            if !used && !constant.exported && !constant.name.starts_with('_') {
+            let meant = constant.exported || constant.name.starts_with('_') || constant.name == API_CONSTANT;
+            if !used && !meant {
                 let message = format!("the constant {} is never used", constant.name);
                 let hint = "leave it out, or use it in a function".to_owned();
                 report.add(

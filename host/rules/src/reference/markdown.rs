@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::TYPES;
 use crate::registry::{Entry, Kind, entries};
+use crate::rules::{API_CONSTANT, API_VERSION};
 
-/// The page: hooks, types with their properties and methods, functions. It begins with a heading of the second level.
+/// The page: hooks, types with their properties and methods, functions. It begins with their version.
 pub fn markdown() -> String {
-    let mut out = String::new();
+    let mut out = format!("Version {API_VERSION} of the rules (`const {API_CONSTANT} = {API_VERSION};`).\n");
     section(&mut out, "Hooks", "", &all("", |kind| kind == Kind::Hook));
     for (on, about) in TYPES {
         let _ = write!(out, "\n## {on}\n\n{about}\n");
@@ -19,7 +20,7 @@ pub fn markdown() -> String {
         section(&mut out, "", "Decisions", &deciding);
     }
     section(&mut out, "Functions", "", &all("", |kind| kind == Kind::Function));
-    out.trim_start().to_owned()
+    out
 }
 
 fn all(on: &str, fits: impl Fn(Kind) -> bool) -> Vec<&'static Entry> {

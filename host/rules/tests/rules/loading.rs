@@ -198,3 +198,23 @@ fn what_cannot_be_used_says_why() {
     // Several at once.
     assert_eq!(refused("let x = 1;\nprint(x);").problems.len(), 2);
 }
+
+#[test]
+fn a_script_of_a_newer_version_is_refused_before_anything_else() {
+    let script = |version: &str| format!("const RULES_API = {version};\nfn message(m) {{}}\n");
+    Rules::compile("rules.rhai", &script("1"), &Options::default()).unwrap();
+    let newer = refused(&script("2"));
+    assert_eq!((newer.problems.len(), newer.problems[0].line), (1, 1), "{newer}");
+    assert_eq!(
+        newer.problems[0].message,
+        "the script is written for version 2 of the rules, and this program knows 1"
+    );
+    assert!(newer.problems[0].hint.as_deref().unwrap().contains("newer whimbrel"));
+    for other in ["0", "-1", "\"1\"", "1.5"] {
+        let wrong = refused(&script(other));
+        assert!(
+            wrong.to_string().contains("RULES_API is not a version"),
+            "{other}: {wrong}"
+        );
+    }
+}
