@@ -24,6 +24,11 @@ pub const CASES: &[Case] = &[
         again,
         "making it again gives the same one, in an account opened anew, too"
     ),
+    case!(
+        "ensure/several",
+        several,
+        "of several collections at once, each is answered for itself, in order"
+    ),
     case!("ensure/role", role, "a collection with a role is made once"),
     case!(
         "ensure/inbox",
@@ -171,6 +176,44 @@ async fn again(suite: &mut Suite<'_>) -> Verdict {
         );
     }
     listed(&mut destination, &first).await.map(drop)
+}
+
+async fn several(suite: &mut Suite<'_>) -> Verdict {
+    let mut destination = suite.destination().await?;
+    let limits = destination.limits(Kind::Message).await.during("limits")?;
+    let parent = "conformance-several";
+    // A name that hardly any system can hold lies among names that all can.
+    let mut asked = vec![
+        wanted(&[parent]),
+        wanted(&["conformance-\u{0}\r\n"]),
+        wanted(&["conformance-last"]),
+    ];
+    if ruled_out(&limits, &[parent.to_owned(), "below".to_owned()]).is_none() {
+        asked.insert(2, wanted(&[parent, "below"]));
+    }
+    let answers = destination.ensure_all(&asked).await.during("ensure")?;
+    check!(
+        answers.len() == asked.len(),
+        "`ensure` of {} collections gave {} answers",
+        asked.len(),
+        answers.len()
+    );
+    for (number, (asked, answer)) in asked.iter().zip(answers).enumerate() {
+        match answer {
+            Ok(made) => {
+                check!(
+                    number == 1 || made.path == asked.path,
+                    "`ensure` of several gave {:?} where {:?} was asked",
+                    made.path,
+                    asked.path
+                );
+                listed(&mut destination, &made).await?;
+            }
+            Err(Failure::Rejected(_)) if number == 1 => {}
+            Err(failure) => return Err(Stop::Failed(format!("`ensure` of {:?}: {failure}", asked.path))),
+        }
+    }
+    Ok(())
 }
 
 async fn role(suite: &mut Suite<'_>) -> Verdict {
