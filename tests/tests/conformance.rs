@@ -40,6 +40,7 @@ fn spec(base: &Path, settings: &Value) -> AccountSpec {
         credentials: Credentials::None,
         ca: None,
         pins: Vec::new(),
+        compress: None,
         connections: Connections::default(),
         base: base.to_owned(),
         endpoints: Vec::new(),

@@ -395,6 +395,7 @@ fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Valu
         credentials: Credentials::None,
         ca: side.ca.clone(),
         pins: side.pins.clone(),
+        compress: side.compress,
         connections: Connections::default(),
         base: settings.base.clone(),
         endpoints: side.allow.clone(),

@@ -35,6 +35,8 @@ pub struct AccountSpec {
     pub ca: Option<PathBuf>,
     /// Fingerprints by which alone servers are trusted; by authorities where there is none.
     pub pins: Vec<Pin>,
+    /// Whether connections are compressed; None: unless the server is this machine.
+    pub compress: Option<bool>,
     /// What it was connected to.
     pub connections: Connections,
     /// Folder that relative paths in the settings start from.

@@ -246,6 +246,7 @@ mod tests {
             credentials: Credentials::None,
             ca: None,
             pins: Vec::new(),
+            compress: None,
             connections: Connections::default(),
             base: "/base".into(),
             endpoints: endpoints.iter().map(|host| (*host).to_owned()).collect(),

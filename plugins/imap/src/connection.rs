@@ -211,7 +211,7 @@ fn path(names: &Names, mailbox: &imap::Mailbox) -> Vec<String> {
 
 fn collection(path: Vec<String>, role: Option<Role>, mailbox: &imap::Mailbox) -> Collection {
     let status = mailbox.status.as_ref();
-    let collection = Collection::new(mailbox.name.clone(), path)
+    Collection::new(mailbox.name.clone(), path)
         .role(role)
         .selectable(roles::selectable(&mailbox.attributes))
         .subscribed(roles::has(&mailbox.attributes, "\\Subscribed"))
@@ -219,11 +219,7 @@ fn collection(path: Vec<String>, role: Option<Role>, mailbox: &imap::Mailbox) ->
             status.map(|status| status.messages),
             status.and_then(|status| status.bytes),
         )
-        .generation(status.map(|status| status.uid_validity.to_string()));
-    match status.and_then(|status| status.mailbox_id.as_ref()) {
-        Some(id) => collection.attribute("mailbox-id", id),
-        None => collection,
-    }
+        .generation(status.map(|status| status.uid_validity.to_string()))
 }
 
 /// Whether the name, or one above it, is among those to leave out.

@@ -48,6 +48,8 @@ pub struct Options {
     pub special: bool,
     /// The name of the folder for sent mail.
     pub sent: &'static str,
+    /// Whether it compresses a connection when asked (COMPRESS=DEFLATE).
+    pub compress: bool,
     /// Whether it takes Dovecot's own protocol for copying (doveadm's dsync) over TCP.
     pub dsync: bool,
     /// Whether its folder lies on disk even where there is room in memory: for the very large.
@@ -73,6 +75,7 @@ impl Default for Options {
             escape: true,
             special: false,
             sent: "Sent",
+            compress: false,
             dsync: false,
             on_disk: false,
             certificate: Certificate::Good,
@@ -270,6 +273,9 @@ fn configuration(
     }
     if options.acl {
         imap_plugins.push_str(" imap_acl");
+    }
+    if options.compress {
+        imap_plugins.push_str(" imap_zlib");
     }
     let auto = if options.special { "subscribe" } else { "no" };
     let separator = options.separator;

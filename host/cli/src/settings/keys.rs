@@ -5,6 +5,8 @@
 pub enum Form {
     /// A string.
     Text,
+    /// `true` or `false`.
+    Switch,
     /// A whole number from 1.
     Count,
     /// Bytes: a whole number, or a string such as `"256MiB"`.
@@ -32,6 +34,7 @@ impl Form {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Text => "text",
+            Self::Switch => "switch, true or false",
             Self::Count => "whole number from 1",
             Self::Size => "size, e.g. \"256MiB\"",
             Self::Time => "time, e.g. \"90s\"",
@@ -130,6 +133,14 @@ pub const SIDE: &[Key] = &[
          certificate, as `openssl x509 -fingerprint -sha256` shows it, or of its public key (SPKI), which stays the same \
          when a renewal keeps the key. A server with another one is refused, whoever vouches for it; the name and the \
          dates that a pinned certificate bears do not count.",
+    ),
+    key(
+        "compress",
+        Form::Switch,
+        false,
+        "unless the server is this machine",
+        "Whether IMAP connections are compressed where the server can (RFC 4978). It makes a slow line faster, and costs \
+         both sides computing time: on a fast line of your own, `false` may be faster.",
     ),
 ];
 

@@ -75,6 +75,8 @@ pub struct Side {
     pub ca: Option<PathBuf>,
     /// What servers are trusted by instead.
     pub pins: Vec<Pin>,
+    /// Whether connections are compressed; None: unless the server is this machine.
+    pub compress: Option<bool>,
 }
 
 /// `[limits]`.
@@ -343,6 +345,7 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
         allow: read::texts(table, "allow"),
         ca: ca.map(|path| base.join(path)),
         pins: pins(findings, table, which),
+        compress: read::switch(table, "compress"),
     })
 }
 

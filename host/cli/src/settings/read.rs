@@ -114,6 +114,7 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
                 );
             }
         }
+        (Form::Switch, DeValue::Boolean(_)) => {}
         (Form::Word(words), DeValue::String(text)) => {
             if !words.contains(&text.as_ref()) {
                 let help = match nearest(text, words.iter().copied()) {
@@ -171,6 +172,7 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
     );
     let help = match wanted {
         Form::Text => format!("put it in quotes: {} = \"…\"", last(name)),
+        Form::Switch => format!("write {} = true or {0} = false", last(name)),
         Form::Word(words) => format!("write {} = \"{}\"", last(name), words.join("\" or \"")),
         Form::Count => format!("write {} = 4", last(name)),
         Form::Size => format!("write {} = \"256MiB\"", last(name)),
@@ -237,6 +239,11 @@ pub fn names(table: &DeTable<'_>, key: &str) -> BTreeMap<String, String> {
 /// A count, where it is there.
 pub fn count(table: &DeTable<'_>, key: &str) -> Option<usize> {
     integer(table.get(key)?.get_ref()).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+/// `true` or `false`, where it is there.
+pub fn switch(table: &DeTable<'_>, key: &str) -> Option<bool> {
+    table.get(key)?.get_ref().as_bool()
 }
 
 /// Bytes, where they are there.

@@ -520,3 +520,22 @@ fn a_pin_is_one_fingerprint_or_several() {
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     }
 }
+
+#[test]
+fn compression_is_left_to_the_program_or_said() {
+    assert_eq!(parse(GOOD).unwrap().source.compress, None);
+    for said in [true, false] {
+        let settings = parse(&with("ca = \"ca.pem\"", &format!("compress = {said}"))).unwrap();
+        assert_eq!(
+            (settings.source.compress, settings.destination.compress),
+            (Some(said), None)
+        );
+    }
+    let text = refused(&with("ca = \"ca.pem\"", "compress = \"yes\""));
+    for words in [
+        "`source.compress` must be a switch, true or false, not a text",
+        "write compress = true or compress = false",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+}

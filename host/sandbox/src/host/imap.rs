@@ -143,6 +143,7 @@ impl imap::HostSession for State {
             security,
             tls,
             credentials: spec.credentials.clone(),
+            compress: spec.compress,
             timeouts: spec.timeouts,
             blobs: self.blobs.clone(),
         };

@@ -90,6 +90,7 @@ impl Bench {
             },
             ca: None,
             pins: Vec::new(),
+            compress: None,
             connections: Connections::default(),
             base: self.folder.path().to_owned(),
             endpoints: Vec::new(),

@@ -42,7 +42,7 @@ impl Session {
             },
             Security::StartTls | Security::Insecure => (Box::new(stream) as Box<dyn Stream>, None),
         };
-        let mut session = Self::over(target, stream, !local)
+        let mut session = Self::over(target, stream, target.compress.unwrap_or(!local))
             .await
             .map_err(|failure| match failure {
                 Failure::Unavailable(text) if !text.contains(host.as_str()) => {

@@ -103,6 +103,7 @@ pub(super) fn target() -> Target {
             user: "alice".into(),
             password: "secret".into(),
         },
+        compress: None,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             reply: Duration::from_secs(5),

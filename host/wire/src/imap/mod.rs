@@ -88,6 +88,8 @@ pub struct Target {
     pub tls: Tls,
     /// Who logs in.
     pub credentials: Credentials,
+    /// Whether to compress where the server can (COMPRESS=DEFLATE, RFC 4978). None: unless it is this machine.
+    pub compress: Option<bool>,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// Where bodies go.

@@ -89,13 +89,13 @@ impl Session {
             .find_map(|word| word.strip_prefix("APPENDLIMIT=")?.parse().ok())
     }
 
-    /// The STATUS items that this server knows.
+    /// The STATUS items that this server knows. MAILBOXID is left to SELECT: a Cyrus was seen to answer it in LIST-STATUS
+    /// with bytes that are no id, and nobody needs it of a mailbox that is not opened.
     pub(super) fn status_items(&self, sizes: bool) -> String {
         let mut items = String::from("(MESSAGES UIDNEXT UIDVALIDITY");
         let optional = [
             (self.can("CONDSTORE") || self.can("QRESYNC"), " HIGHESTMODSEQ"),
             (self.can("STATUS=SIZE") && sizes, " SIZE"),
-            (self.can("OBJECTID"), " MAILBOXID"),
             (self.can("APPENDLIMIT"), " APPENDLIMIT"),
         ];
         items.extend(
