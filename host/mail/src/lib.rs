@@ -1,6 +1,7 @@
 //! A message as bytes: finds things in it and changes one thing, and nothing else.
 
 mod addresses;
+mod canonical;
 mod content;
 mod content_type;
 mod detach;
@@ -17,6 +18,7 @@ mod transfer;
 mod words;
 
 pub use addresses::Address;
+pub use canonical::{TRANSPORT_HEADERS, content_print};
 pub use content::Content;
 pub use content_type::ContentType;
 pub use detach::{Detached, Replacement, Slice, detach, detached_mark};
