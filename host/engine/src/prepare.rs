@@ -264,6 +264,9 @@ async fn merge(
         Some(one.fingerprint),
         one.changes.clone(),
     );
+    if let Some(print) = one.put {
+        batch.put_as(site.collection.id, &one.record.meta.id, print);
+    }
     context.count(|worked| worked.merged += 1);
     Ok(())
 }

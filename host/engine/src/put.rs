@@ -425,6 +425,9 @@ impl<'a> Putter<'a> {
             outcome: placement.outcome,
         };
         batch.settle(self.collection.id, id, fate, Some(one.fingerprint), repairs);
+        if let Some(print) = one.put {
+            batch.put_as(self.collection.id, id, print);
+        }
     }
 
     /// A watermark, asked for now and then only.

@@ -113,6 +113,9 @@ async fn record(
             None => {
                 let (print, repairs) = (Some(item.fingerprint), item.repairs.clone());
                 batch.settle(item.collection, &item.id, fate, print, repairs);
+                if let Some(print) = item.put {
+                    batch.put_as(item.collection, &item.id, print);
+                }
             }
         }
     }

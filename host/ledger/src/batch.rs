@@ -41,6 +41,11 @@ pub(crate) enum Change {
         meta: Option<ItemMeta>,
     },
     Settle(Box<Settlement>),
+    Put {
+        collection: CollectionId,
+        id: String,
+        print: Fingerprint,
+    },
     Rule {
         collection: CollectionId,
         id: String,
@@ -221,6 +226,16 @@ impl Batch {
             fingerprint,
             repairs,
         })));
+    }
+
+    /// Of the bytes that were put for an item that was just settled as placed, where rules made other ones of the
+    /// source's: what is looked for when it is verified. After [`Self::settle`], in the same batch.
+    pub fn put_as(&mut self, collection: CollectionId, id: &str, print: Fingerprint) {
+        self.changes.push(Change::Put {
+            collection,
+            id: id.to_owned(),
+            print,
+        });
     }
 
     /// What rules decided of an item that is not placed yet: commit it before or together with what follows from it.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
-use whimbrel_model::{ItemMeta, flags};
+use whimbrel_model::{Fingerprint, ItemMeta, flags};
 
 use crate::{
     CollectionId, Fate, IntentId, LedgerError, MailboxId, Place, Result, Route, Ruling, Totals,
@@ -80,6 +80,7 @@ impl<'a> Work<'a> {
             }
             Change::Marked { collection, id, meta } => self.marked(collection, &id, meta.as_ref()),
             Change::Settle(settlement) => self.settle(*settlement),
+            Change::Put { collection, id, print } => self.put_as(collection, &id, print),
             Change::Rule { collection, id, ruling } => self.rule(collection, &id, ruling.map(|ruling| *ruling)),
             Change::Copied { collection, id, place } => self.copied(collection, &id, place),
             Change::Route(route) => {
@@ -254,8 +255,22 @@ impl<'a> Work<'a> {
         item.mark = placed && meta.is_some_and(|applied| !same_marks(&applied, &record.meta));
         record.fate = fate;
         record.fingerprint = fingerprint.or(record.fingerprint);
+        record.put = None;
         record.repairs = repairs;
         Ok(())
+    }
+
+    fn put_as(&mut self, collection: CollectionId, id: &str, print: Fingerprint) -> Result<()> {
+        let item = self.known(collection, id, "put_as")?;
+        match item.record.fate {
+            Fate::Placed { .. } => {
+                item.record.put = Some(print);
+                Ok(())
+            }
+            // It vanished while it was on its way.
+            Fate::Gone => Ok(()),
+            _ => Err(illegal("put_as", collection, id, &item.record.fate)),
+        }
     }
 
     fn rule(&mut self, collection: CollectionId, id: &str, ruling: Option<Ruling>) -> Result<()> {

@@ -66,12 +66,14 @@ impl Ledger {
             let (key, value) = entry?;
             let id = CollectionId(self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.number()))?);
             let (data, totals) = (self.store().decode(&key, &value)?, self.collection_totals(mailbox, id)?);
-            out.record(&Line::Collection(CollectionLine::new(mailbox, id, data, totals)))?;
+            out.record(&Line::Collection(Box::new(CollectionLine::new(
+                mailbox, id, data, totals,
+            ))))?;
             let prefix = Key::collection(Kind::Item, mailbox, id);
             for entry in self.entries(&prefix, None) {
                 let (key, value) = entry?;
                 let item = self.decode_item(&key, &prefix, &value)?;
-                out.record(&Line::Item(ItemLine::new(mailbox, id, item)))?;
+                out.record(&Line::Item(Box::new(ItemLine::new(mailbox, id, item))))?;
             }
         }
         for route in self.routes(mailbox)? {

@@ -196,8 +196,8 @@ impl<'a> Import<'a> {
                 self.put(Key::mailbox_name(&name), encode(&id)?)?;
                 self.mailboxes.insert(id);
             }
-            Line::Collection(collection) => self.collection(collection)?,
-            Line::Item(item) => self.item(item)?,
+            Line::Collection(collection) => self.collection(*collection)?,
+            Line::Item(item) => self.item(*item)?,
             Line::Route {
                 mailbox,
                 account,

@@ -33,8 +33,8 @@ pub(crate) enum Line {
         id: MailboxId,
         name: String,
     },
-    Collection(CollectionLine),
-    Item(ItemLine),
+    Collection(Box<CollectionLine>),
+    Item(Box<ItemLine>),
     Route {
         mailbox: MailboxId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +160,8 @@ pub(crate) struct ItemLine {
     mark: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<PrintLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    put: Option<PrintLine>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     repairs: Vec<String>,
     attempts: u32,
@@ -178,6 +180,7 @@ impl ItemLine {
                     fate,
                     live,
                     fingerprint,
+                    put,
                     repairs,
                     attempts,
                     ruling,
@@ -195,7 +198,7 @@ impl ItemLine {
             labels,
             attributes,
         } = meta;
-        let fingerprint = fingerprint.map(PrintLine::from);
+        let (fingerprint, put) = (fingerprint.map(PrintLine::from), put.map(PrintLine::from));
         Self {
             mailbox,
             collection,
@@ -211,6 +214,7 @@ impl ItemLine {
             live,
             mark,
             fingerprint,
+            put,
             repairs,
             attempts,
             ruling,
@@ -245,19 +249,21 @@ impl ItemLine {
             live,
             mark,
             fingerprint,
+            put,
             repairs,
             attempts,
             ruling,
             copies,
             ..
         } = self;
-        let fingerprint = fingerprint.map(Fingerprint::from);
+        let (fingerprint, put) = (fingerprint.map(Fingerprint::from), put.map(Fingerprint::from));
         Item {
             record: ItemRecord {
                 meta,
                 fate,
                 live,
                 fingerprint,
+                put,
                 repairs,
                 attempts,
                 ruling,

@@ -67,6 +67,14 @@ impl Ledger {
         Ok(load_item(self.store(), mailbox, collection, id)?.map(|item| item.record))
     }
 
+    /// What work waits for an item, if any does.
+    pub fn waits(&self, mailbox: MailboxId, collection: CollectionId, id: &str) -> Result<Option<Todo>> {
+        if id.len() > keys::LONGEST {
+            return Ok(None);
+        }
+        Ok(load_item(self.store(), mailbox, collection, id)?.and_then(|item| item.waiting()))
+    }
+
     /// All items of a collection, those gone and orphans included; shorter ids first, then by their bytes, so that
     /// numbers come in order. Commits meanwhile do no harm: what they change behind the iterator is not seen.
     pub fn items(

@@ -42,6 +42,7 @@ struct StoredItem<'a> {
     live: bool,
     mark: bool,
     fingerprint: Option<Fingerprint>,
+    put: Option<Fingerprint>,
     repairs: &'a [String],
     attempts: u32,
     ruling: Option<&'a Ruling>,
@@ -62,6 +63,7 @@ struct LoadedItem {
     live: bool,
     mark: bool,
     fingerprint: Option<Fingerprint>,
+    put: Option<Fingerprint>,
     repairs: Vec<String>,
     attempts: u32,
     ruling: Option<Ruling>,
@@ -84,6 +86,7 @@ impl Item {
             fate: Fate::Pending,
             live: true,
             fingerprint: None,
+            put: None,
             repairs: Vec::new(),
             attempts: 0,
             ruling: None,
@@ -98,6 +101,7 @@ impl Item {
             fate,
             live,
             fingerprint,
+            put,
             repairs,
             attempts,
             ruling,
@@ -115,6 +119,7 @@ impl Item {
             live: *live,
             mark: self.mark,
             fingerprint: *fingerprint,
+            put: *put,
             repairs,
             attempts: *attempts,
             ruling: ruling.as_ref(),
@@ -140,6 +145,7 @@ impl Item {
             fate,
             live,
             fingerprint,
+            put: item.put,
             repairs: item.repairs,
             attempts: item.attempts,
             ruling: item.ruling,
@@ -368,7 +374,7 @@ mod tests {
             item.record.fate = fate;
             let encoded = item.encode().unwrap();
             let expected =
-                format!("01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00 00 00");
+                format!("01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00 00 00 00");
             assert_eq!(hex(&encoded), expected.replace(' ', ""));
             assert_eq!(Item::decode("7", &encoded).unwrap(), item);
         }
@@ -383,7 +389,10 @@ mod tests {
         };
         item.record.fingerprint = Some(print);
         let hashes = format!("{}{}01020304", "11".repeat(32), "22".repeat(32));
-        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}00000000")));
+        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}0000000000")));
+        item.record.put = Some(print);
+        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}01{hashes}00000000")));
+        item.record.put = None;
         item.record.ruling = Some(Ruling {
             steps: vec![RuleStep {
                 rule: "r".into(),

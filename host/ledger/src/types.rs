@@ -147,6 +147,8 @@ pub struct ItemRecord {
     pub live: bool,
     /// Of the source's bytes, once they were read.
     pub fingerprint: Option<Fingerprint>,
+    /// Of the bytes that were put, or looked for at the destination, where rules made other ones of the source's.
+    pub put: Option<Fingerprint>,
     /// Named repairs and alterations that lie between the source's bytes and the placed ones.
     pub repairs: Vec<String>,
     /// How often copying it failed.
@@ -244,6 +246,11 @@ pub struct Route {
 }
 
 impl ItemRecord {
+    /// Of the bytes that are to lie at the destination, apart from what [`repairs`](Self::repairs) names.
+    pub fn wanted(&self) -> Option<&Fingerprint> {
+        self.put.as_ref().or(self.fingerprint.as_ref())
+    }
+
     /// Whether its id became void: it stands here as an orphan, under an id that no source gives.
     pub fn is_void(&self) -> bool {
         self.meta.id.starts_with(crate::keys::VOID)

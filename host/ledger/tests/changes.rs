@@ -244,3 +244,43 @@ fn lanes_commit_at_the_same_time_and_share_flushes() {
     assert_eq!(sequences, (1..=(LANES * COMMITS) as u64).collect::<Vec<_>>());
     assert_eq!(ledger.audit().unwrap(), Vec::<String>::new());
 }
+
+#[test]
+fn what_was_put_is_kept_with_the_item_and_waits_with_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(temp.path(), CREATE).unwrap();
+    let (mailbox, collection) = one(&ledger);
+    let mut batch = ledger.batch(mailbox);
+    batch.found(collection, &meta("1"));
+    ledger.commit(batch, Durability::Later).unwrap();
+    assert_eq!(ledger.waits(mailbox, collection, "1").unwrap(), Some(Todo::Copy));
+
+    // Only what is placed was put.
+    let mut batch = ledger.batch(mailbox);
+    batch.put_as(collection, "1", print(2));
+    assert!(ledger.commit(batch, Durability::Later).is_err());
+
+    let mut batch = ledger.batch(mailbox);
+    batch.settle(collection, "1", placed("7"), Some(print(1)), Vec::new());
+    batch.put_as(collection, "1", print(2));
+    ledger.commit(batch, Durability::Flush).unwrap();
+    let record = ledger.item(mailbox, collection, "1").unwrap().unwrap();
+    assert_eq!((record.fingerprint, record.put), (Some(print(1)), Some(print(2))));
+    assert_eq!(record.wanted(), Some(&print(2)));
+    assert_eq!(ledger.waits(mailbox, collection, "1").unwrap(), None);
+    assert_eq!(ledger.waits(mailbox, collection, "none").unwrap(), None);
+
+    let copy = tempfile::tempdir().unwrap();
+    let mut lines = Vec::new();
+    ledger.export(&mut lines).unwrap();
+    Ledger::import(copy.path(), &mut lines.as_slice()).unwrap();
+    let copied = Ledger::open(copy.path(), CREATE).unwrap();
+    assert_eq!(copied.item(mailbox, collection, "1").unwrap(), Some(record.clone()));
+
+    // It follows the item to where that is known again.
+    let mut batch = ledger.batch(mailbox);
+    batch.vanished(collection, "1");
+    batch.adopt((collection, "1"), collection, &meta("3"), placed("7"));
+    ledger.commit(batch, Durability::Later).unwrap();
+    assert_eq!(ledger.item(mailbox, collection, "3").unwrap().unwrap().put, record.put);
+}
