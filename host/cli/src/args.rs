@@ -65,6 +65,8 @@ pub enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Compare both sides with the ledger, message by message, and grade the outcome. Only reads.
+    Verify(VerifyArgs),
     /// Where things stand, from the ledger alone.
     Status(Only),
     /// Take failed and oversize items up again, and migrate.
@@ -98,6 +100,32 @@ pub enum Verb {
         /// Which one.
         part: String,
     },
+}
+
+/// How to verify.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub only: Only,
+    /// Read so many bodies besides, chosen at random over all mailboxes: a number, or a share such as 5%.
+    #[arg(long, value_name = "N|PERCENT", conflicts_with = "deep")]
+    pub sample: Option<String>,
+    /// What chance starts from: the same number chooses the same messages again.
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    pub seed: Option<u64>,
+    /// Read every body, at both sides.
+    #[arg(long)]
+    pub deep: bool,
+    /// Messages at the destination that are not of the migration are differences too.
+    #[arg(long)]
+    pub strict: bool,
+    /// Write a line for every message to a new file: `=` equal, `+` only at the source, `-` only at the destination, `*`
+    /// different, `!` could not be read; then mailbox, folder and id.
+    #[arg(long, value_name = "FILE")]
+    pub combined: Option<PathBuf>,
+    /// Write every difference to a new folder, a file for each class, as JSON lines.
+    #[arg(long, value_name = "DIR")]
+    pub differences: Option<PathBuf>,
 }
 
 /// What to do with the ledger.

@@ -10,7 +10,6 @@ pub enum Exit {
     /// Finished, but some items or mailboxes failed, or something is unexplained.
     Partial,
     /// Verification found a difference.
-    #[allow(dead_code)] // Reserved: part of the stable table, returned by `verify`.
     Different,
     /// Bad usage or settings.
     Usage,

@@ -12,6 +12,7 @@ mod rules;
 mod session;
 mod settings;
 mod verbs;
+mod verified;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Assess(_) => "assess",
         Verb::Plan(_) | Verb::Migrate { dry_run: true, .. } => "plan",
         Verb::Migrate { .. } => "migrate",
+        Verb::Verify(_) => "verify",
         Verb::Status(_) => "status",
         Verb::Retry { .. } => "retry",
         Verb::Events { .. } => "events",
@@ -72,6 +74,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
             interrupt::or(verbs::plan::run(global, &only.only, output)).await
         }
         Verb::Migrate { only, dry_run: false } => verbs::migrate::run(global, &only.only, output).await,
+        Verb::Verify(args) => verbs::verify::run(global, args, output).await,
         Verb::Status(only) => verbs::status::run(global, &only.only, output),
         Verb::Retry { only, reason } => verbs::retry::run(global, &only.only, reason.as_deref(), output).await,
         Verb::Events { only, after } => verbs::events::run(global, &only.only, *after, output),

@@ -208,7 +208,15 @@ impl Session {
 
     /// The ledger, made where there is none. Refuses one of another migration: its ids mean nothing here.
     pub fn ledger(&mut self) -> Result<Ledger> {
-        let ledger = open_ledger(&self.settings, true)?;
+        self.ledger_of(open_ledger(&self.settings, true)?)
+    }
+
+    /// As [`Self::ledger`], but one that is there.
+    pub fn known_ledger(&mut self) -> Result<Ledger> {
+        self.ledger_of(open_ledger(&self.settings, false)?)
+    }
+
+    fn ledger_of(&mut self, ledger: Ledger) -> Result<Ledger> {
         let failed = |error: LedgerError| Box::new(failures::ledger(&error));
         let [source, destination] = &self.connectors;
         for (key, now, what) in [

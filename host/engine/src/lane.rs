@@ -190,6 +190,17 @@ impl<L> Pool<L> {
     }
 }
 
+impl SourceLane {
+    /// To another account, to read it; `side` is for messages.
+    pub fn reading(provider: Arc<dyn Provider>, side: &'static str) -> Self {
+        Self {
+            other: Some(provider),
+            account: None,
+            patience: Patience::new(side),
+        }
+    }
+}
+
 /// Lanes to one mailbox's destination, and to those of other mailboxes that its rules send items to.
 pub struct Lanes<'a> {
     own: &'a mut DestinationLane,

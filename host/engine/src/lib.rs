@@ -47,6 +47,7 @@ mod shared;
 mod spots;
 mod stop;
 mod targets;
+mod verify;
 
 pub use assess::{Assessment, CollectionAssessment, assess};
 pub use check::{Finding, check};
@@ -61,3 +62,8 @@ pub use report::{BothConnections, Counts, MailboxReport, Problem, Report, Worked
 pub use rules::{AttachmentFolder, OnError, RuleBook, RuleCount};
 pub use run::{EngineError, Mailbox, migrate, requeue, status};
 pub use stop::Stop;
+pub use verify::{
+    CONFIDENCE, Checked, Class, Depth, Difference, Differences, Estimate, Grade, GradeRules, How, Looked,
+    MailboxVerified, Outcome as Verified, REASONS, Reason, Sample, SampleSize, Since, Spot, Verdict, Verification,
+    VerifyOptions, Witness, upper_bound, verify,
+};

@@ -141,7 +141,7 @@ async fn sweep(context: &Arc<Context>) {
 }
 
 /// Asks the rules about the mailbox as a whole; true where they leave it out.
-fn rule_mailbox(context: &Context) -> Result<bool, Halt> {
+pub fn rule_mailbox(context: &Context) -> Result<bool, Halt> {
     let book = context.options.rules.as_ref();
     let Some(book) = book.filter(|book| book.rules.has(Hook::Mailbox)) else {
         return Ok(false);

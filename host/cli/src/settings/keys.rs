@@ -13,6 +13,8 @@ pub enum Form {
     Size,
     /// Whole seconds from 1, or a string such as `"90s"` or `"5m"`.
     Time,
+    /// A share of something: a string such as `"0.5%"`.
+    Share,
     /// An array of strings.
     Texts,
     /// A string, or an array of strings.
@@ -38,6 +40,7 @@ impl Form {
             Self::Count => "whole number from 1",
             Self::Size => "size, e.g. \"256MiB\"",
             Self::Time => "time, e.g. \"90s\"",
+            Self::Share => "share, e.g. \"0.5%\"",
             Self::Texts => "list of texts",
             Self::OneOrMore => "text or list of texts",
             Self::Word(_) => "word",
@@ -357,6 +360,45 @@ pub const ATTACHMENTS: &[Key] = &[
     ),
 ];
 
+/// `[verify]`.
+pub const VERIFY: &[Key] = &[
+    key(
+        "serious",
+        Form::Texts,
+        false,
+        "[\"missing\", \"altered-content\", \"extra\", \"placement\", \"failed\", \"unexplained\"]",
+        "Which findings are serious; all others (`altered-transport`, `date`, `flags`, `oversize`, `pending`) are slight.",
+    ),
+    key(
+        "good_serious",
+        Form::Share,
+        false,
+        "0%",
+        "The largest share of messages with serious findings that is still graded `good`.",
+    ),
+    key(
+        "good_slight",
+        Form::Share,
+        false,
+        "1%",
+        "The largest share of messages with slight findings that is still graded `good`.",
+    ),
+    key(
+        "investigate_serious",
+        Form::Share,
+        false,
+        "0.1%",
+        "The largest share with serious findings that is graded `investigate`; above it is `poor`.",
+    ),
+    key(
+        "investigate_slight",
+        Form::Share,
+        false,
+        "10%",
+        "The largest share with slight findings that is graded `investigate`; above it is `poor`.",
+    ),
+];
+
 /// `[mailboxes]`.
 pub const MAILBOXES: &[Key] = &[key(
     "file",
@@ -405,6 +447,14 @@ pub const FILE: &[Key] = &[
         false,
         "",
         "A script that decides about mailboxes, folders, messages and failures; see [rules](rules.md).",
+    ),
+    key(
+        "verify",
+        Form::Table(VERIFY),
+        false,
+        "",
+        "How `whimbrel verify` grades: `perfect` where nothing was found, else by these limits; `poor` where the counts do \
+         not add up.",
     ),
 ];
 

@@ -8,6 +8,7 @@ mod read;
 mod rules;
 mod secrets;
 pub mod units;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use toml::de::DeTable;
-use whimbrel_engine::FolderOptions;
+use whimbrel_engine::{FolderOptions, GradeRules};
 use whimbrel_wire::Pin;
 
 pub use account::Account;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub folders: FolderOptions,
     /// The script that decides, if there is one.
     pub rules: Option<RuleSettings>,
+    /// How verification grades.
+    pub grades: GradeRules,
     /// In the order of the file, then of the CSV file.
     pub mailboxes: Vec<Mailbox>,
     /// Those that are not worked on; rules may send messages to them all the same.
@@ -252,6 +255,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let limits = limits(section(table, "limits"));
     let folders = folders(section(table, "folders"));
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
+    let grades = verify::read(findings, section(table, "verify"));
     let mut boxes = Vec::new();
     for entry in table
         .get("mailbox")
@@ -295,6 +299,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         limits,
         folders,
         rules,
+        grades,
         mailboxes: boxes,
         others: Vec::new(),
         warnings,

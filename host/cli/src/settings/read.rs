@@ -151,6 +151,11 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
                 findings.wrong(format!("`{name}`: {problem}"), at, "not a time", "write e.g. \"90s\"");
             }
         }
+        (Form::Share, DeValue::String(text)) => {
+            if let Err(problem) = units::share(text) {
+                findings.wrong(format!("`{name}`: {problem}"), at, "not a share", "write e.g. \"0.5%\"");
+            }
+        }
         (Form::Table(keys), DeValue::Table(table)) => check(findings, name, &Spanned::new(at, table.clone()), keys),
         (Form::Tables(keys), DeValue::Array(array)) => {
             for entry in array {
@@ -177,6 +182,7 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
         Form::Count => format!("write {} = 4", last(name)),
         Form::Size => format!("write {} = \"256MiB\"", last(name)),
         Form::Time => format!("write {} = \"90s\"", last(name)),
+        Form::Share => format!("write {} = \"0.5%\"", last(name)),
         Form::Texts => format!("write {} = [\"…\"]", last(name)),
         Form::OneOrMore => format!("write {} = \"…\" or {0} = [\"…\", \"…\"]", last(name)),
         Form::Free | Form::Names => format!("write {} = {{ … }}", last(name)),
@@ -260,6 +266,11 @@ pub fn time(table: &DeTable<'_>, key: &str) -> Option<Duration> {
         DeValue::String(text) => units::time(text).ok(),
         other => integer(other).map(Duration::from_secs),
     }
+}
+
+/// A share from 0 to 1, where it is there.
+pub fn share(table: &DeTable<'_>, key: &str) -> Option<f64> {
+    units::share(text(table, key)?).ok()
 }
 
 /// As JSON, for a connector. None for numbers that JSON cannot hold.

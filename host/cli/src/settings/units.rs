@@ -44,6 +44,16 @@ pub fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A share from 0 to 1, from `"5%"` or `"0.5 %"`.
+pub fn share(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').map(str::trim_end);
+    let percent = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    match percent.and_then(|number| number.parse::<f64>().ok()) {
+        Some(percent) if percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err(format!("`{text}` is not a share from 0% to 100%; write e.g. \"0.5%\"")),
+    }
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text
@@ -144,5 +154,15 @@ mod tests {
         assert_eq!(show_time(Duration::from_millis(440)), "0.4 s");
         assert_eq!(show_time(Duration::from_secs(63)), "1 min 3 s");
         assert_eq!(show_time(Duration::from_secs(7500)), "2 h 5 min");
+    }
+
+    #[test]
+    fn shares_are_percentages() {
+        assert_eq!(share("5%"), Ok(0.05));
+        assert_eq!(share(" 100 % "), Ok(1.0));
+        assert_eq!(share("0%"), Ok(0.0));
+        for wrong in ["5", "%", "101%", "-1%", "x%", "1e1%", "NaN%"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use clap::{Command, CommandFactory};
+use whimbrel_engine::Class;
+use whimbrel_mail::TRANSPORT_HEADERS;
 use whimbrel_rules::reference;
 
 use super::plugin;
@@ -13,11 +15,13 @@ use crate::problem::{Problem, Result};
 use crate::settings::{document_csv, keys};
 
 /// The parts, connectors apart.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 8] = [
     "settings",
     "csv",
     "cli",
     "exit-codes",
+    "classes",
+    "transport-headers",
     "rules-reference",
     "rules-definitions",
 ];
@@ -29,6 +33,8 @@ pub async fn run(global: &Global, part: &str, output: Output) -> Result<Exit> {
         "csv" => document_csv(),
         "cli" => command_line(),
         "exit-codes" => exit_codes(),
+        "classes" => classes(),
+        "transport-headers" => transport_headers(),
         "rules-reference" => reference::markdown(),
         "rules-definitions" => reference::definitions(),
         other => match other.strip_prefix("connector:") {
@@ -52,6 +58,22 @@ fn exit_codes() -> String {
     std::iter::once("| code | meaning |\n|---|---|\n".to_owned())
         .chain(rows)
         .collect()
+}
+
+/// What verification tells apart.
+fn classes() -> String {
+    let rows = Class::ALL
+        .iter()
+        .map(|class| format!("| `{}` | {} | {} |\n", class.code(), class.cause(), class.remedy()));
+    std::iter::once("| class | likely cause | what to do |\n|---|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
+
+/// What content fingerprints pass over.
+fn transport_headers() -> String {
+    let names: Vec<String> = TRANSPORT_HEADERS.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// The help of every verb.
@@ -120,5 +142,11 @@ mod tests {
     #[test]
     fn every_exit_code_is_documented() {
         assert!(exit_codes().contains("| 130 | interrupted"));
+    }
+
+    #[test]
+    fn what_verification_knows_is_documented() {
+        assert!(classes().contains("| `altered-content` | it was edited"));
+        assert!(transport_headers().contains("`received`, `received-spf`"));
     }
 }

@@ -12,6 +12,7 @@ pub mod plugin;
 pub mod retry;
 pub mod rules;
 pub mod status;
+pub mod verify;
 
 use std::future::Future;
 use std::sync::Arc;

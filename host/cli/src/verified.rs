@@ -1,0 +1,163 @@
+//! What the last verification of each mailbox said, kept in the state folder: a line for every message, which proofs are
+//! made of, and the outcome, which reports show.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use whimbrel_engine::{Checked, How, MailboxVerified};
+use whimbrel_proof::{Leaf, Place};
+
+/// The version of the form.
+const FORMAT: u32 = 1;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    #[serde(rename = "whimbrel-verified")]
+    format: u32,
+    /// The mailbox's name.
+    pub mailbox: String,
+    /// `listing`, `sample` or `deep`.
+    pub depth: String,
+    /// When it began, in seconds since 1970.
+    pub began: i64,
+}
+
+/// The last line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct End {
+    /// How many messages there are before it.
+    messages: u64,
+    /// As `verify --json` has it.
+    outcome: Value,
+}
+
+/// The folder of all records.
+pub fn folder(state: &Path) -> PathBuf {
+    state.join("verified")
+}
+
+/// A name for a file of a mailbox: what no file system minds, and a hash of the whole name where that is not all of it.
+pub fn file_name(mailbox: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@._-".contains(c);
+    let kept: String = mailbox
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .take(100)
+        .collect();
+    // Some file systems do not tell capitals from small letters.
+    let own = kept.starts_with(|c: char| c.is_ascii_alphanumeric()) && !kept.contains(|c: char| c.is_ascii_uppercase());
+    if kept == mailbox && own {
+        return kept;
+    }
+    let hash = mailbox.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("_{kept}-{hash:016x}")
+}
+
+/// As a leaf of a proof.
+pub fn leaf(checked: &Checked) -> Leaf {
+    let place = checked.place.as_ref().map(|spot| Place {
+        mailbox: spot.mailbox.clone(),
+        collection: spot.collection.clone(),
+        id: spot.id.clone(),
+    });
+    Leaf {
+        collection: checked.collection.clone(),
+        id: checked.id.clone(),
+        fate: checked.fate.to_owned(),
+        exact: checked.exact.map(|hash| hash.to_string()),
+        content: checked.content.map(|hash| hash.to_string()),
+        place,
+        how: how(checked.how).to_owned(),
+        classes: checked.classes.iter().map(|class| class.code().to_owned()).collect(),
+    }
+}
+
+fn how(how: How) -> &'static str {
+    match how {
+        How::Bytes => "bytes",
+        How::Transport => "transport",
+        How::Content => "content",
+        How::Listing => "listing",
+        How::NotThere => "not-there",
+        How::Unreadable => "unreadable",
+        How::Different => "different",
+    }
+}
+
+/// A record that is being written, beside its place until it is whole.
+pub struct Recorder {
+    file: BufWriter<tempfile::NamedTempFile>,
+    path: PathBuf,
+    messages: u64,
+}
+
+impl Recorder {
+    /// Of a mailbox.
+    pub fn begin(state: &Path, mailbox: &str, depth: &str, began: i64) -> io::Result<Self> {
+        let folder = folder(state);
+        std::fs::create_dir_all(&folder)?;
+        let file = tempfile::Builder::new().prefix(".part-").tempfile_in(&folder)?;
+        let mut recorder = Self {
+            file: BufWriter::new(file),
+            path: folder.join(format!("{}.jsonl", file_name(mailbox))),
+            messages: 0,
+        };
+        let header = Header {
+            format: FORMAT,
+            mailbox: mailbox.to_owned(),
+            depth: depth.to_owned(),
+            began,
+        };
+        recorder.line(&serde_json::to_string(&header)?)?;
+        Ok(recorder)
+    }
+
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        self.file.write_all(line.as_bytes())?;
+        self.file.write_all(b"\n")
+    }
+
+    /// One message.
+    pub fn message(&mut self, leaf: &Leaf) -> io::Result<()> {
+        self.messages += 1;
+        self.line(&leaf.line())
+    }
+
+    /// Takes the place of the last record.
+    pub fn finish(mut self, outcome: &MailboxVerified) -> io::Result<()> {
+        let end = End {
+            messages: self.messages,
+            outcome: serde_json::to_value(outcome)?,
+        };
+        self.line(&serde_json::to_string(&end)?)?;
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_plain_and_their_own() {
+        assert_eq!(file_name("alice@example.org"), "alice@example.org");
+        for odd in ["a/b", "../up", ".", "", "_a", "Alice", "a\u{e4}", &"x".repeat(200)] {
+            let name = file_name(odd);
+            assert!(
+                name.starts_with('_') && name.len() < 130 && !name.contains('/'),
+                "{name}"
+            );
+        }
+        assert_ne!(file_name("a/b"), file_name("a:b"));
+        assert_ne!(file_name("Alice").to_lowercase(), file_name("alice"));
+    }
+}
