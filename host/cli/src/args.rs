@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 const AFTER: &str = "Exit codes: 0 all well; 1 the program failed; 2 bad usage or settings; 3 finished, but some items or \
-                     mailboxes failed; 4 verification found a difference; 130 interrupted, run again to go on.";
+                     mailboxes failed; 4 verification found a difference, or a proof does not hold; 130 interrupted, run \
+                     again to go on.";
 
 /// Moves mailboxes between providers and proves that nothing was lost.
 #[derive(Debug, Parser)]
@@ -67,6 +68,9 @@ pub enum Verb {
     },
     /// Compare both sides with the ledger, message by message, and grade the outcome. Only reads.
     Verify(VerifyArgs),
+    /// What became of every message, signed, for others to check.
+    #[command(subcommand)]
+    Proof(ProofVerb),
     /// Where things stand, from the ledger alone.
     Status(Only),
     /// Take failed and oversize items up again, and migrate.
@@ -126,6 +130,51 @@ pub struct VerifyArgs {
     /// Write every difference to a new folder, a file for each class, as JSON lines.
     #[arg(long, value_name = "DIR")]
     pub differences: Option<PathBuf>,
+}
+
+/// What to do with proofs.
+#[derive(Debug, Subcommand)]
+pub enum ProofVerb {
+    /// Write a proof of each mailbox, from its last verification, and the key that others check them with.
+    Write {
+        #[command(flatten)]
+        only: Only,
+        /// Where to; made if it is not there. Never overwrites a proof.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+    /// Take one message out of a mailbox's proof, for whom it concerns: it holds by itself and tells of no other one.
+    Message(ProofMessage),
+    /// Check a proof. Needs neither settings nor a network.
+    Check {
+        /// A proof of a mailbox or of a message.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Whose it must be: the public key in a PEM file, or its 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
+}
+
+/// Which message, and where to.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("which").multiple(true).required(true))]
+pub struct ProofMessage {
+    /// The proof of its mailbox.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to write it. Never overwrites.
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// The folder at the source that it was in, as a path.
+    #[arg(long, value_name = "PATH", group = "which")]
+    pub folder: Option<String>,
+    /// Its id there (the UID, for IMAP).
+    #[arg(long, value_name = "ID", group = "which")]
+    pub id: Option<String>,
+    /// BLAKE3 of its bytes at the source, as `b3sum` shows it.
+    #[arg(long, value_name = "HASH", group = "which")]
+    pub hash: Option<String>,
 }
 
 /// What to do with the ledger.

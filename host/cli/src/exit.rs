@@ -9,7 +9,7 @@ pub enum Exit {
     Ok,
     /// Finished, but some items or mailboxes failed, or something is unexplained.
     Partial,
-    /// Verification found a difference.
+    /// Verification found a difference, or a proof does not hold.
     Different,
     /// Bad usage or settings.
     Usage,
@@ -26,7 +26,10 @@ impl Exit {
         (Self::Failed, "the program failed"),
         (Self::Usage, "bad usage or settings"),
         (Self::Partial, "finished, but some items or mailboxes failed"),
-        (Self::Different, "verification found a difference"),
+        (
+            Self::Different,
+            "verification found a difference, or a proof does not hold",
+        ),
         (
             Self::Interrupted,
             "interrupted; the state is flushed, run again to go on",

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, LedgerVerb, PluginVerb, RulesVerb, Verb};
+use args::{Cli, LedgerVerb, PluginVerb, ProofVerb, RulesVerb, Verb};
 use exit::Exit;
 use output::{Output, logging};
 use problem::{Problem, Result};
@@ -48,6 +48,9 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Plan(_) | Verb::Migrate { dry_run: true, .. } => "plan",
         Verb::Migrate { .. } => "migrate",
         Verb::Verify(_) => "verify",
+        Verb::Proof(ProofVerb::Write { .. }) => "proof write",
+        Verb::Proof(ProofVerb::Message(_)) => "proof message",
+        Verb::Proof(ProofVerb::Check { .. }) => "proof check",
         Verb::Status(_) => "status",
         Verb::Retry { .. } => "retry",
         Verb::Events { .. } => "events",
@@ -75,6 +78,9 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         }
         Verb::Migrate { only, dry_run: false } => verbs::migrate::run(global, &only.only, output).await,
         Verb::Verify(args) => verbs::verify::run(global, args, output).await,
+        Verb::Proof(ProofVerb::Write { only, folder }) => verbs::proof::write(global, &only.only, folder, output),
+        Verb::Proof(ProofVerb::Message(args)) => verbs::proof::message(args, output),
+        Verb::Proof(ProofVerb::Check { file, key }) => verbs::proof::check(file, key.as_deref(), output),
         Verb::Status(only) => verbs::status::run(global, &only.only, output),
         Verb::Retry { only, reason } => verbs::retry::run(global, &only.only, reason.as_deref(), output).await,
         Verb::Events { only, after } => verbs::events::run(global, &only.only, *after, output),

@@ -1,7 +1,8 @@
 //! What the last verification of each mailbox said, kept in the state folder: a line for every message, which proofs are
 //! made of, and the outcome, which reports show.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -140,6 +141,58 @@ impl Recorder {
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// A record as it lies.
+pub struct Record {
+    /// Its first line.
+    pub header: Header,
+    /// The outcome, as `verify --json` has it for the mailbox.
+    pub outcome: Value,
+    /// How many messages it has.
+    pub messages: u64,
+    /// Stays the same file when another verification puts a new one in its place.
+    file: File,
+}
+
+impl Record {
+    /// The last one of a mailbox; none where it was never verified. Reads it once, line by line.
+    pub fn find(state: &Path, mailbox: &str) -> io::Result<Option<Self>> {
+        let path = folder(state).join(format!("{}.jsonl", file_name(mailbox)));
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let broken =
+            |problem: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", path.display()));
+        let mut lines = BufReader::new(&file).lines();
+        let first = lines.next().ok_or_else(|| broken("it is empty"))??;
+        let header: Header = serde_json::from_str(&first).map_err(|error| broken(&error.to_string()))?;
+        let (mut last, mut messages) = (None, 0u64);
+        for line in lines {
+            messages += u64::from(last.is_some());
+            last = Some(line?);
+        }
+        let last = last.ok_or_else(|| broken("it is cut short"))?;
+        let end: End = serde_json::from_str(&last).map_err(|_| broken("it is cut short"))?;
+        if header.format != FORMAT || header.mailbox != mailbox || end.messages != messages {
+            return Err(broken("it is not what this version wrote; verify again"));
+        }
+        Ok(Some(Self {
+            header,
+            outcome: end.outcome,
+            messages,
+            file,
+        }))
+    }
+
+    /// The lines of its messages. One reader at a time.
+    pub fn lines(&self) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+        let messages = usize::try_from(self.messages).unwrap_or(usize::MAX);
+        (&self.file).rewind()?;
+        Ok(BufReader::new(&self.file).lines().skip(1).take(messages))
     }
 }
 

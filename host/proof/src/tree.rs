@@ -60,6 +60,11 @@ impl Tree {
         let Some(last) = roots.next() else { return hash(&[]) };
         roots.fold(*last, |right, left| node(left, &right))
     }
+
+    /// The root, in hexadecimal digits.
+    pub fn root_text(&self) -> String {
+        hex::encode(&self.root())
+    }
 }
 
 /// What shows that a leaf is in a tree: the hashes beside its way to the root, from below.

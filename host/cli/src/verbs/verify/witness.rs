@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -11,6 +11,7 @@ use whimbrel_engine::{Checked, Class, Difference, How, Stop, Verification, Witne
 
 use crate::exit::Exit;
 use crate::problem::{Problem, Result};
+use crate::verbs::{cannot, new_file};
 use crate::verified::{Recorder, leaf};
 
 /// Where to write.
@@ -137,17 +138,4 @@ impl Witness for Writer {
             writeln!(file, "{line}")
         });
     }
-}
-
-fn new_file(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::options().write(true).create_new(true).open(path);
-    file.map(BufWriter::new).map_err(|error| cannot("write", path, &error))
-}
-
-fn cannot(what: &str, path: &Path, error: &io::Error) -> Box<Problem> {
-    let problem = Problem::usage(format!("cannot {what} `{}`: {error}", path.display()));
-    Box::new(match error.kind() {
-        io::ErrorKind::AlreadyExists => problem.help("nothing is overwritten: name another one, or move it away"),
-        _ => problem,
-    })
 }
