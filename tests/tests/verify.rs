@@ -12,7 +12,7 @@ use whimbrel_tests::account::{Account, Folder, Message};
 use whimbrel_tests::corpus::{self, NOON};
 use whimbrel_tests::imap::Imap;
 use whimbrel_tests::run::{Job, Outcome, account, imap_side, imap_side_at, local_side, mailbox, server_to_server};
-use whimbrel_tests::servers::{Dovecot, Format, Options, Server, free_ports};
+use whimbrel_tests::servers::{Courier, Cyrus, Dovecot, Format, Options, Server, free_ports};
 use whimbrel_tests::snapshot::Snapshot;
 use whimbrel_tests::{ruled, scratch, writers};
 
@@ -569,4 +569,17 @@ fn a_destination_that_gave_new_ids_is_known_again_by_its_content() {
             .to_string()
             .contains("`Other` is not at the destination")
     );
+}
+
+#[test]
+fn other_servers_that_nobody_touched_are_without_a_difference() {
+    let (from, cyrus, courier) = (Dovecot::plain(), Cyrus::start(), Courier::start());
+    writers::imap(&mut from.imap("alice"), '/', &corpus::ordinary(211, 60));
+    let job = Job::new(&server_to_server(&from, &cyrus));
+    job.migrate();
+    untouched(&job);
+    // It keeps no keywords, and says so.
+    let job = Job::new(&server_to_server(&from, &courier));
+    job.migrate();
+    untouched(&job);
 }
