@@ -583,3 +583,40 @@ fn other_servers_that_nobody_touched_are_without_a_difference() {
     job.migrate();
     untouched(&job);
 }
+
+#[test]
+fn what_failed_or_was_never_migrated_is_not_passed_over() {
+    let (from, to) = (
+        Dovecot::plain(),
+        Dovecot::start(&Options {
+            append_limit: Some(50_000),
+            ..Options::default()
+        }),
+    );
+    let mut letters = letters();
+    let large = [&b"Subject: large\r\n\r\n"[..], &b"words and words\r\n".repeat(5000)].concat();
+    let large = Message::new(&large, &[], NOON);
+    letters.folder_mut(&["INBOX"]).messages.push(large);
+    writers::imap(&mut from.imap("alice"), '/', &letters);
+    let job = Job::new(&server_to_server(&from, &to));
+    let never = job.run(&["verify"]);
+    assert_ne!(never.code, Some(0), "{never}");
+
+    job.run(&["migrate"]).expect(3);
+    let outcome = job.run(&["verify"]);
+    outcome.expect(3);
+    classes(&outcome, &[]);
+    assert_eq!(outcome.total("failed"), 1, "{outcome}");
+
+    // A mailbox that was added to the settings since.
+    let mut sections = server_to_server(&from, &to);
+    sections.push(mailbox("bob", &account("bob"), &account("bob")));
+    job.rewrite(&sections);
+    let outcome = job.run(&["verify", "--only", "bob"]);
+    outcome.expect(3);
+    assert_eq!(
+        outcome.mailbox("bob")["problems"][0]["code"],
+        "not-started",
+        "{outcome}"
+    );
+}

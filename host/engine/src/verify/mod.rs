@@ -159,9 +159,11 @@ impl Verification {
         self.total.differences.total() > 0
     }
 
-    /// Whether everything could be looked at.
+    /// Whether everything could be looked at, and every message that is not pending is explained and did not fail.
     pub fn is_complete(&self) -> bool {
-        !self.interrupted && self.mailboxes.iter().all(|mailbox| mailbox.problems.is_empty())
+        let counts = &self.total.counts;
+        let looked_at = !self.interrupted && self.mailboxes.iter().all(|mailbox| mailbox.problems.is_empty());
+        looked_at && counts.failed == 0 && counts.unexplained == 0 && self.total.verdict.balanced
     }
 }
 
@@ -291,8 +293,13 @@ async fn one(
                 verdict,
             },
             found_different: Vec::new(),
-            problems: Vec::new(),
-            notes: vec!["not started yet".to_owned()],
+            problems: vec![Problem {
+                collection: None,
+                code: "not-started",
+                text: "no run has begun with this mailbox yet: there is nothing to verify".to_owned(),
+                remedy: "run `whimbrel migrate` first".to_owned(),
+            }],
+            notes: Vec::new(),
         });
     };
     let context = Context::new(ledger.clone(), id, mailbox, shared);

@@ -125,7 +125,7 @@ fn document(verification: &Verification, depth: Depth) -> Value {
     document
 }
 
-/// How the program ends: what is different weighs more than what could not be looked at.
+/// How the program ends: what is different weighs more than what failed or could not be looked at.
 fn exit(verification: &Verification) -> Exit {
     match () {
         () if verification.interrupted => Exit::Interrupted,
