@@ -9,7 +9,7 @@ use whimbrel_model::{Fingerprint, ItemMeta, flags};
 
 use crate::{
     CollectionId, Fate, IntentId, LedgerError, MailboxId, Place, Result, Route, Ruling, Totals,
-    batch::{Adoption, Change, Settlement},
+    batch::{Adoption, Change, Settlement, now},
     events::canonical,
     keys::{self, Key, Kind, VOID},
     read::load_item_near,
@@ -205,7 +205,7 @@ impl<'a> Work<'a> {
                 if item.record.fate == Fate::Gone {
                     item.record.fate = Fate::Pending;
                 }
-                item.record.live = true;
+                (item.record.live, item.record.gone) = (true, None);
                 refresh(item, meta);
             }
         }
@@ -352,7 +352,7 @@ impl<'a> Work<'a> {
             });
         };
         item.record.fate = fate;
-        item.record.live = true;
+        (item.record.live, item.record.gone) = (true, None);
         refresh(&mut item, meta);
         if let Some((ruling, copies)) = decided {
             let marks =
@@ -420,7 +420,7 @@ impl<'a> Work<'a> {
         if matches!(item.record.fate, Fate::Placed { .. }) {
             let mut orphan = item.clone();
             orphan.record.meta.id = keys::void_id(epoch, &item.record.meta.id);
-            orphan.record.live = false;
+            (orphan.record.live, orphan.record.gone) = (false, None);
             items.insert(
                 orphan.record.meta.id.clone(),
                 Box::new(Touched {
@@ -537,6 +537,9 @@ fn refresh(item: &mut Item, new: ItemMeta) {
 
 /// It is not at the source any more.
 fn lose(item: &mut Item) {
+    if item.record.live {
+        item.record.gone = Some(now() / 1000);
+    }
     item.record.live = false;
     if !matches!(item.record.fate, Fate::Placed { .. }) {
         // Should it come back, nothing is known of it.

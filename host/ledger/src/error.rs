@@ -61,7 +61,7 @@ pub enum LedgerError {
         folder: PathBuf,
     },
     /// A record cannot be read.
-    #[error("the ledger in {} is damaged: {what}: {problem}; stop using this state folder, and bring back a copy of it or an export (`whimbrel ledger import`)", folder.display())]
+    #[error("the ledger in {} is damaged: {what}: {problem}; bring back a copy of the state folder or an export (`whimbrel ledger import`) if nothing ran since it was made, or find out from the destination what is there (`whimbrel ledger rebuild`)", folder.display())]
     Corrupt {
         /// The state folder.
         folder: PathBuf,

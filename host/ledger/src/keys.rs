@@ -18,6 +18,7 @@ pub(crate) const LONGEST: usize = 4096;
 #[repr(u8)]
 pub(crate) enum Kind {
     Schema = b'!',
+    Flushes = b'#',
     Collection = b'c',
     Event = b'e',
     Failed = b'f',
@@ -62,6 +63,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Schema => "schema record",
+            Self::Flushes => "count of flushes",
             Self::Collection => "collection record",
             Self::Event => "event",
             Self::Failed => "index entry (failed)",
@@ -84,6 +86,7 @@ impl Kind {
     fn of(byte: u8) -> Option<Self> {
         [
             Self::Schema,
+            Self::Flushes,
             Self::Collection,
             Self::Event,
             Self::Failed,
@@ -276,6 +279,12 @@ impl<'a> Parts<'a> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_be_bytes(*bytes))
+    }
+
+    pub fn hash(&mut self) -> Option<Hash> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(Hash(*bytes))
     }
 
     pub fn string(&mut self) -> Option<&'a str> {

@@ -5,6 +5,7 @@
 //!
 //! Every call may block on the disk: asynchronous callers go through `spawn_blocking`.
 
+mod aside;
 mod audit;
 mod batch;
 mod blocks;
@@ -18,10 +19,13 @@ mod ledger;
 mod lines;
 mod read;
 mod record;
+mod seal;
+mod stamp;
 mod store;
 mod tree;
 mod types;
 
+pub use aside::Aside;
 pub use batch::Batch;
 pub use error::{LedgerError, Result};
 pub use ledger::Ledger;

@@ -169,6 +169,8 @@ pub(crate) struct ItemLine {
     ruling: Option<Ruling>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     copies: Vec<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone: Option<i64>,
 }
 
 impl ItemLine {
@@ -185,6 +187,7 @@ impl ItemLine {
                     attempts,
                     ruling,
                     copies,
+                    gone,
                 },
             mark,
         } = item;
@@ -219,6 +222,7 @@ impl ItemLine {
             attempts,
             ruling,
             copies,
+            gone,
         }
     }
 
@@ -254,6 +258,7 @@ impl ItemLine {
             attempts,
             ruling,
             copies,
+            gone,
             ..
         } = self;
         let (fingerprint, put) = (fingerprint.map(Fingerprint::from), put.map(Fingerprint::from));
@@ -268,6 +273,7 @@ impl ItemLine {
                 attempts,
                 ruling,
                 copies,
+                gone,
             },
             mark,
         }

@@ -142,6 +142,22 @@ impl Ledger {
         self.indexed(Key::orphans(mailbox, exact), mailbox).collect()
     }
 
+    /// All orphans of a mailbox whose fingerprint is known, by their content; takes as long as there are orphans.
+    pub fn all_orphans(
+        &self,
+        mailbox: MailboxId,
+    ) -> impl Iterator<Item = Result<(CollectionId, ItemRecord)>> + Send + use<> {
+        let (ledger, prefix) = (self.clone(), Key::within(Kind::Orphan, mailbox));
+        self.entries(&prefix, None).filter_map(move |entry| {
+            let item = entry.and_then(|(key, _)| {
+                let (collection, id) = ledger.orphan_of(&key, &prefix)?;
+                let item = load_item(ledger.store(), mailbox, collection, id)?;
+                Ok(item.filter(Item::is_orphan).map(|item| (collection, item.record)))
+            });
+            item.transpose()
+        })
+    }
+
     /// Whether this place of the mailbox's account at the destination holds something that the migration put or found
     /// there: an item or a copy of this mailbox, or one that rules sent there from another.
     pub fn occupied(&self, mailbox: MailboxId, destination_collection: &str, destination_id: &str) -> Result<bool> {
@@ -239,6 +255,16 @@ impl Ledger {
         let member =
             Parts::after(key, prefix).and_then(|mut parts| parts.number().zip(parts.string()).zip(parts.end()));
         let ((collection, id), ()) = self.part(key, member)?;
+        Ok((CollectionId(collection), id))
+    }
+
+    /// The collection and item that an entry of the index of orphans names.
+    fn orphan_of<'k>(&self, key: &'k [u8], prefix: &Key) -> Result<(CollectionId, &'k str)> {
+        let parts = Parts::after(key, prefix).and_then(|mut parts| {
+            parts.hash()?;
+            parts.number().zip(parts.string()).zip(parts.end())
+        });
+        let ((collection, id), ()) = self.part(key, parts)?;
         Ok((CollectionId(collection), id))
     }
 

@@ -47,6 +47,7 @@ struct StoredItem<'a> {
     attempts: u32,
     ruling: Option<&'a Ruling>,
     copies: &'a [Place],
+    gone: Option<i64>,
 }
 
 /// The same, to be read: field by field as above.
@@ -68,6 +69,7 @@ struct LoadedItem {
     attempts: u32,
     ruling: Option<Ruling>,
     copies: Vec<Place>,
+    gone: Option<i64>,
 }
 
 /// An item with all that is kept of it.
@@ -91,6 +93,7 @@ impl Item {
             attempts: 0,
             ruling: None,
             copies: Vec::new(),
+            gone: None,
         };
         Self { record, mark: false }
     }
@@ -106,6 +109,7 @@ impl Item {
             attempts,
             ruling,
             copies,
+            gone,
         } = &self.record;
         encode(&StoredItem {
             revision: &meta.revision,
@@ -124,6 +128,7 @@ impl Item {
             attempts: *attempts,
             ruling: ruling.as_ref(),
             copies,
+            gone: *gone,
         })
     }
 
@@ -150,6 +155,7 @@ impl Item {
             attempts: item.attempts,
             ruling: item.ruling,
             copies: item.copies,
+            gone: item.gone,
         };
         Ok(Self {
             record,
@@ -373,8 +379,9 @@ mod tests {
         for (fate, bytes) in fates {
             item.record.fate = fate;
             let encoded = item.encode().unwrap();
-            let expected =
-                format!("01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00 00 00 00");
+            let expected = format!(
+                "01 0172 010169 01ac02 010178 01055c5365656e 01016c 0101610162 {bytes} 0100 00 00 00 00 00 00 00"
+            );
             assert_eq!(hex(&encoded), expected.replace(' ', ""));
             assert_eq!(Item::decode("7", &encoded).unwrap(), item);
         }
@@ -389,9 +396,9 @@ mod tests {
         };
         item.record.fingerprint = Some(print);
         let hashes = format!("{}{}01020304", "11".repeat(32), "22".repeat(32));
-        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}0000000000")));
+        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}000000000000")));
         item.record.put = Some(print);
-        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}01{hashes}00000000")));
+        assert!(hex(&item.encode().unwrap()).ends_with(&format!("05010001{hashes}01{hashes}0000000000")));
         item.record.put = None;
         item.record.ruling = Some(Ruling {
             steps: vec![RuleStep {
@@ -410,7 +417,7 @@ mod tests {
             collection: "c".into(),
             id: None,
         }];
-        let expected = "0101 0172 0166 03 0164 010173 00 00 00 01 0102 0163 00".replace(' ', "");
+        let expected = "0101 0172 0166 03 0164 010173 00 00 00 01 0102 0163 00 00".replace(' ', "");
         assert!(hex(&item.encode().unwrap()).ends_with(&expected));
         assert_eq!(Item::decode("7", &item.encode().unwrap()).unwrap(), item);
 

@@ -18,13 +18,14 @@ use sled::IVec;
 
 use crate::{
     LedgerError, LedgerOptions, Result,
-    keys::{Key, describe},
-    record,
+    keys::{Key, Kind, describe},
+    record, seal,
+    stamp::{self, Stamp},
     tree::{Changes, Entry, Fault, Near, Tree},
 };
 
 /// The schema that this version writes, and the highest that it reads.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 
 /// What the schema record starts with; four bytes of schema follow.
 const MAGIC: &[u8] = b"whimbrel-ledger\0";
@@ -59,11 +60,21 @@ pub(crate) struct Store {
     broken: AtomicBool,
     /// How many batches were applied.
     applied: AtomicU64,
-    /// How many of them the last flush covers. Held while flushing, so that those who wait find theirs done.
-    flushed: Mutex<u64>,
+    /// Held while flushing, so that those who wait find theirs done.
+    flushed: Mutex<Flushed>,
     flushes: AtomicU64,
-    /// Last, so that it is let go of when all else is closed.
+    // The order counts: sealed when sled is closed, and let go of after that.
+    seal: Option<Sealing>,
     _lock: Lock,
+}
+
+/// What the last flush covers.
+struct Flushed {
+    /// Of the batches that were applied.
+    batches: u64,
+    /// All flushes since the ledger was made.
+    number: u64,
+    stamp: Stamp,
 }
 
 impl Store {
@@ -79,11 +90,20 @@ impl Store {
 
     /// Opens the store in `path`; `folder` is for messages.
     pub fn open_at(folder: &Path, path: &Path, options: &LedgerOptions) -> Result<Self> {
-        let there = look(path)?;
-        if there == There::Nothing && !options.create {
-            return Err(LedgerError::Missing {
-                folder: folder.to_owned(),
-            });
+        match look(path)? {
+            There::Nothing if !options.create => {
+                return Err(LedgerError::Missing {
+                    folder: folder.to_owned(),
+                });
+            }
+            There::Remains => {
+                return Err(LedgerError::Corrupt {
+                    folder: folder.to_owned(),
+                    what: "the store".to_owned(),
+                    problem: "its file `db` is gone".to_owned(),
+                });
+            }
+            There::Nothing | There::Store => {}
         }
         fs::create_dir_all(path).map_err(|source| LedgerError::Io {
             doing: "making the ledger's folder",
@@ -91,6 +111,29 @@ impl Store {
             source,
         })?;
         let lock = Lock::take(folder, path)?;
+        let (stamp, number) = Stamp::open(folder, path)?;
+        seal::open(folder, path)?;
+        let mut store = Self::start(folder, path, options, lock, stamp)?;
+        store.seal = Some(Sealing(path.to_owned()));
+        store.check_flushes(number)?;
+        store.check_schema(path, options.create)?;
+        Ok(store)
+    }
+
+    /// Opens a store that is known to be damaged, to read what can be read. Its seal stays broken.
+    pub fn open_damaged(folder: &Path, path: &Path) -> Result<Self> {
+        if look(path)? != There::Store {
+            return Err(LedgerError::Missing {
+                folder: folder.to_owned(),
+            });
+        }
+        let lock = Lock::take(folder, path)?;
+        let stamp = Stamp::unread(path);
+        Self::start(folder, path, &LedgerOptions::default(), lock, stamp)
+    }
+
+    /// Has sled open it.
+    fn start(folder: &Path, path: &Path, options: &LedgerOptions, lock: Lock, stamp: Stamp) -> Result<Self> {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(options.cache_bytes / SLED_BYTES)
@@ -126,18 +169,43 @@ impl Store {
                 path: path.to_owned(),
                 source,
             })?;
-        let store = Self {
+        Ok(Self {
             folder: folder.to_owned(),
             tree: Tree::new(db),
             file,
             broken: AtomicBool::new(false),
             applied: AtomicU64::new(0),
-            flushed: Mutex::new(0),
+            flushed: Mutex::new(Flushed {
+                batches: 0,
+                number: 0,
+                stamp,
+            }),
             flushes: AtomicU64::new(0),
+            seal: None,
             _lock: lock,
+        })
+    }
+
+    /// Finds out whether the store has all that was flushed, as the stamp beside it says.
+    fn check_flushes(&self, stamped: Option<u64>) -> Result<()> {
+        let key = Key::new(Kind::Flushes);
+        let number = match self.get(&key)? {
+            None => 0,
+            Some(value) => (*value)
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| self.corrupt(key.bytes(), "it is no number"))?,
         };
-        store.check_schema(path, options.create)?;
-        Ok(store)
+        let stamped = stamped.unwrap_or_default();
+        if number < stamped {
+            return Err(LedgerError::Corrupt {
+                folder: self.folder.clone(),
+                what: "the store".to_owned(),
+                problem: format!("it was flushed {stamped} times and holds the first {number} alone"),
+            });
+        }
+        hold(&self.flushed).number = number;
+        Ok(())
     }
 
     fn check_schema(&self, path: &Path, create: bool) -> Result<()> {
@@ -214,7 +282,7 @@ impl Store {
 
     /// Whether there is nothing in it but its schema.
     pub fn is_unused(&self) -> Result<bool> {
-        self.guarded("reading the ledger in", || self.tree.holds_fewer_than(2))
+        self.guarded("reading the ledger in", || self.tree.holds_fewer_than(3))
     }
 
     /// The value of this key.
@@ -262,17 +330,22 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let wanted = self.applied.load(Ordering::Acquire);
         let mut flushed = hold(&self.flushed);
-        if *flushed >= wanted && wanted > 0 {
+        if flushed.batches >= wanted {
             return Ok(());
         }
         let covers = self.applied.load(Ordering::Acquire);
+        let number = flushed.number + 1;
+        let mut count = Changes::default();
+        count.insert(Key::new(Kind::Flushes), number.to_be_bytes());
         self.guarded("writing to the ledger in", || {
+            // After all that this flush covers: where the end of sled's log is lost, this is lost as well.
+            self.tree.apply(&count)?;
             self.tree.flush()?;
             Ok(self.file.sync_data().map_err(sled::Error::Io)?)
         })?;
         self.flushes.fetch_add(1, Ordering::Relaxed);
-        *flushed = covers;
-        Ok(())
+        (flushed.batches, flushed.number) = (covers, number);
+        flushed.stamp.write(number)
     }
 
     /// How often the disk was waited for.
@@ -303,6 +376,17 @@ impl Drop for Store {
     }
 }
 
+/// Seals the store in this folder when it is dropped, which is when the store was closed.
+struct Sealing(PathBuf);
+
+impl Drop for Sealing {
+    fn drop(&mut self) {
+        if let Err(error) = seal::close(&self.0) {
+            tracing::warn!(%error, "the ledger could not be sealed: damage to its file may go unnoticed until it is opened again");
+        }
+    }
+}
+
 /// Keys and values in order, as of [`crate::tree::Scan`]; nothing more comes after an error.
 pub(crate) struct Scan(Option<crate::tree::Scan>);
 
@@ -325,6 +409,8 @@ impl Scan {
 pub(crate) enum There {
     Nothing,
     Store,
+    /// Something was flushed here, and the store is gone.
+    Remains,
 }
 
 /// Looks before sled does, which would make a database among whatever is there.
@@ -351,6 +437,8 @@ pub(crate) fn look(path: &Path) -> Result<There> {
         let name = entry.map_err(unreadable)?.file_name();
         match name.to_str() {
             Some("db") => there = There::Store,
+            Some(stamp::NAME) if there == There::Nothing => there = There::Remains,
+            Some(stamp::NAME | seal::NAME) => {}
             Some("conf" | "blobs" | LOCK) => {}
             Some(name) if name.starts_with("snap.") => {}
             _ => return Err(not_a_ledger(format!("it holds `{}`", name.to_string_lossy()))),

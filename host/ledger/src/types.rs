@@ -157,6 +157,9 @@ pub struct ItemRecord {
     pub ruling: Option<Ruling>,
     /// Where further copies of it lie, which rules asked for. They may be there before the item itself is placed.
     pub copies: Vec<Place>,
+    /// Since when it is known not to be at the source any more, in seconds since 1970; none while it is there, and where
+    /// only its id became void.
+    pub gone: Option<i64>,
 }
 
 /// What rules decided of an item.
