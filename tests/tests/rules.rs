@@ -429,3 +429,20 @@ fn a_script_that_changed_is_announced_and_recorded() {
         "what was left out follows the new rules"
     );
 }
+
+#[test]
+fn a_lost_ledger_comes_back_with_what_rules_made_of_the_mail() {
+    let (from, _, decided) = filled(87, 200);
+    let to = Dovecot::plain();
+    let job = job(&both(imap_side("source", &from), imap_side("destination", &to)), SCRIPT);
+    let sound = job.migrate();
+    fs::remove_dir_all(job.folder().join("state")).unwrap();
+    let rebuilt = job.run(&["ledger", "rebuild"]);
+    rebuilt.expect(0);
+    for count in ["found", "filtered", "pending"] {
+        assert_eq!(rebuilt.total(count), sound.total(count), "{count}: {rebuilt}");
+    }
+    let again = job.migrate();
+    assert_eq!(again.worked("copied"), 0, "{again}");
+    assert_decided(&decided, &to, &job);
+}

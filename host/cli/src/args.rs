@@ -192,6 +192,9 @@ pub enum LedgerVerb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Find out from the destination what is there, where the ledger was lost or is damaged. Reads every message of both
+    /// sides, and writes none.
+    Rebuild(Only),
 }
 
 /// What to do with scripts.

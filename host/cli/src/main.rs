@@ -26,6 +26,7 @@ use problem::{Problem, Result};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.global.verbose, cli.global.json);
+    quiet_store();
     let output = Output::new(name(&cli.verb), cli.global.json);
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
@@ -37,6 +38,20 @@ fn main() -> ExitCode {
         Err(error) => Err(Box::new(Problem::failed(format!("cannot start threads: {error}")))),
     };
     result.unwrap_or_else(|problem| output.problem(&problem)).into()
+}
+
+/// The store panics where its file is damaged. The ledger makes an error of that, with what to do: the panic itself is for
+/// the log.
+fn quiet_store() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(std::panic::Location::file);
+        if place.is_some_and(|file| file.contains("/sled-")) {
+            tracing::debug!("{panic}");
+        } else {
+            loud(panic);
+        }
+    }));
 }
 
 /// What the verb is called in JSON.
@@ -56,6 +71,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Events { .. } => "events",
         Verb::Ledger(LedgerVerb::Export { .. }) => "ledger export",
         Verb::Ledger(LedgerVerb::Import { .. }) => "ledger import",
+        Verb::Ledger(LedgerVerb::Rebuild(_)) => "ledger rebuild",
         Verb::Rules(RulesVerb::Check { .. }) => "rules check",
         Verb::Rules(RulesVerb::Test { .. }) => "rules test",
         Verb::Rules(RulesVerb::Try(_)) => "rules try",
@@ -86,6 +102,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Events { only, after } => verbs::events::run(global, &only.only, *after, output),
         Verb::Ledger(LedgerVerb::Export { file }) => verbs::ledger::export(global, file.as_deref(), output),
         Verb::Ledger(LedgerVerb::Import { file }) => verbs::ledger::import(global, file, output),
+        Verb::Ledger(LedgerVerb::Rebuild(only)) => verbs::rebuild::run(global, &only.only, output).await,
         Verb::Rules(verb) => verbs::rules::run(global, verb, output).await,
         Verb::Plugin(PluginVerb::List) => interrupt::or(verbs::plugin::list(global, output)).await,
         Verb::Plugin(PluginVerb::Inspect { connector }) => {

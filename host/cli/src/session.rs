@@ -24,7 +24,7 @@ use crate::settings::{Account, Limits, Settings, Side};
 const NAME: &str = "migration";
 
 /// The key under which it keeps when the migration began, in seconds since 1970.
-const STARTED: &str = "started";
+pub const STARTED: &str = "started";
 
 /// Before something that may pass is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub enum Aim {
     Look,
     /// Mail is moved; bodies spill beside the ledger, where there is room for them.
     Move,
+    /// What is at the destination already is found out, and nothing is moved.
+    Recognise,
 }
 
 /// Everything that a run over mailboxes needs.
@@ -54,6 +56,7 @@ pub struct Session {
     routes: HashMap<String, Arc<dyn Provider>>,
     blobs: BlobStore,
     connectors: [String; 2],
+    aim: Aim,
 }
 
 /// Reads the settings and keeps the named mailboxes.
@@ -86,7 +89,7 @@ impl Session {
         let blobs = BlobStore::new(BlobStoreConfig {
             folder: match aim {
                 Aim::Look => std::env::temp_dir(),
-                Aim::Move => settings.state.join("spill"),
+                Aim::Move | Aim::Recognise => settings.state.join("spill"),
             },
             // The other half is for what does not lie in the store: connectors, the ledger's cache, buffers.
             memory: settings.limits.memory / 2,
@@ -144,6 +147,7 @@ impl Session {
             routes,
             blobs,
             connectors,
+            aim,
         })
     }
 
@@ -203,6 +207,8 @@ impl Session {
             quarantine: Some(self.settings.state.join("quarantine")),
             blobs: self.blobs.clone(),
             rules: self.book(),
+            deletions: self.settings.deletions,
+            only_recognise: self.aim == Aim::Recognise,
         }
     }
 
@@ -247,9 +253,14 @@ impl Session {
 
 /// The ledger of these settings.
 pub fn open_ledger(settings: &Settings, create: bool) -> Result<Ledger> {
+    try_ledger(settings, create).map_err(|error| Box::new(failures::ledger(&error)))
+}
+
+/// As [`open_ledger`], with what is wrong with it.
+pub fn try_ledger(settings: &Settings, create: bool) -> Result<Ledger, LedgerError> {
     let cache_bytes = (settings.limits.memory / 8).clamp(8 << 20, 64 << 20);
     let options = LedgerOptions { cache_bytes, create };
-    Ledger::open(&settings.state, options).map_err(|error| Box::new(failures::ledger(&error)))
+    Ledger::open(&settings.state, options)
 }
 
 /// The ledger, or none where nothing has run yet.

@@ -203,6 +203,8 @@ async fn one(mailboxes: u64, items: u64) {
         max_item_bytes: None,
         retries: 3,
         rules: None,
+        deletions: None,
+        only_recognise: false,
         quiet: Duration::ZERO,
         first_pause: Duration::ZERO,
         folders: Default::default(),

@@ -182,6 +182,11 @@ impl Context {
         }
     }
 
+    /// Whether anything was recorded that keeps the mailbox from being finished.
+    pub fn has_problems(&self) -> bool {
+        !hold(&self.problems).is_empty()
+    }
+
     /// Records what was done differently than asked, once.
     pub fn note(&self, note: String) {
         let mut notes = hold(&self.notes);

@@ -12,7 +12,8 @@
 //! 3. destination collections are planned as a whole and then made ([`names`], [`targets`]);
 //! 4. what waits is copied ([`copy`]), several collections at once: bodies are fetched, the rules decide ([`rules`]),
 //!    what is an orphan is known again ([`orphans`]), an intent is flushed, the batch is put, placements are flushed
-//!    ([`put`]).
+//!    ([`put`]);
+//! 5. where the admin asked for that, what vanished at the source goes to the destination's trash ([`deletions`]).
 
 #[macro_use]
 mod lane;
@@ -23,6 +24,7 @@ mod check;
 mod connector;
 mod context;
 mod copy;
+mod deletions;
 mod diagnose;
 mod existing;
 mod mailbox;
@@ -52,6 +54,7 @@ mod verify;
 pub use assess::{Assessment, CollectionAssessment, assess};
 pub use check::{Finding, check};
 pub use connector::{Destination, Endpoint, Provider, Source};
+pub use deletions::{Deletions, Vanished, vanished};
 pub use names::{NameNote, PlannedName};
 pub use observe::{NoObserver, Observer, Progress};
 pub use options::{FolderOptions, Options};

@@ -14,6 +14,7 @@ use crate::{
     Progress,
     context::{Context, Halt},
     copy::{Queue, copy_lane},
+    deletions::mirror_deletions,
     lane::{DestinationLane, Lanes, Pool, SourceLane},
     quarantine,
     report::{Problem, unlisted},
@@ -23,11 +24,16 @@ use crate::{
     targets::make_targets,
 };
 
-/// Moves what is new and what changed.
+/// Moves what is new and what changed, and mirrors deletions where that is asked for.
 pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
     if rule_mailbox(context)? {
         return Ok(());
     }
+    move_items(context).await?;
+    mirror_deletions(context).await
+}
+
+async fn move_items(context: &Arc<Context>) -> Result<(), Halt> {
     sweep(context).await;
     let mut destination = DestinationLane::new();
     if !context.ledger.intents(context.id)?.is_empty() {
@@ -50,8 +56,8 @@ pub async fn move_mailbox(context: &Arc<Context>) -> Result<(), Halt> {
     let mut limits = HashMap::new();
     if unmapped(context, &wanted)? {
         // The two sides do not wait for each other.
-        let holding = wanted.iter().filter(|collection| collection.selectable).count();
-        let lanes = context.options.connections.min(holding);
+        let holding = wanted.iter().filter(|collection| collection.selectable);
+        let lanes = context.lanes(holding.clone().count(), holding.filter_map(|it| it.items).sum());
         let ((), made) = futures::try_join!(
             scan_all(context, &mut sources, listed),
             prepare(context, &mut destinations, lanes, &wanted, &folders),
@@ -239,7 +245,7 @@ async fn scan_new(
     sources: &mut Pool<SourceLane>,
     new: VecDeque<(CollectionId, Collection)>,
 ) -> Result<(), Halt> {
-    let lanes = context.options.connections.min(new.len());
+    let lanes = context.lanes(new.len(), new.iter().filter_map(|(_, it)| it.items).sum());
     let queue = Arc::new(Mutex::new(new));
     let mut others = JoinSet::new();
     for mut lane in sources.take_more(lanes, SourceLane::new) {
@@ -359,7 +365,7 @@ async fn copy(
         }
     }
     queue.sort_by_key(|(record, _)| std::cmp::Reverse(record.totals.pending));
-    let lanes = context.options.connections.min(queue.len());
+    let lanes = context.lanes(queue.len(), queue.iter().map(|(record, _)| record.totals.pending).sum());
     let (queue, limits): (Arc<Queue>, _) = (Arc::new(Mutex::new(queue.into())), Arc::new(limits));
     let mut others = JoinSet::new();
     let more = sources

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use whimbrel_wire::BlobStore;
 
-use crate::RuleBook;
+use crate::{Deletions, RuleBook};
 
 /// Limits and policies of a run.
 #[derive(Clone)]
@@ -32,6 +32,11 @@ pub struct Options {
     pub blobs: BlobStore,
     /// The admin's rules.
     pub rules: Option<Arc<RuleBook>>,
+    /// Whether, and how carefully, deletions at the source are mirrored.
+    pub deletions: Option<Deletions>,
+    /// Nothing is put and nothing marked: what lies at the destination already is found by its content and recorded, and
+    /// the rest goes on waiting. That is how a ledger that was lost comes back.
+    pub only_recognise: bool,
 }
 
 /// Which folders are moved, and where to. Paths are joined by `/`, and compared without regard to case.

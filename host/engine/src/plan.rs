@@ -13,6 +13,7 @@ use whimbrel_rules::{Hook, MailboxFacts, RuleError, Wanted};
 use crate::{
     Mailbox, Options,
     connector::Source,
+    deletions::{Vanished, vanished},
     names::{Guides, NameNote, plan_names},
     rules::{self, Foreseen, Foresight},
 };
@@ -94,6 +95,13 @@ pub enum Step {
     Rematch {
         /// Path at the source.
         from: String,
+    },
+    /// Items that were deleted at the source go to the destination's trash, if they are still missing then.
+    Trash {
+        /// How many.
+        items: u64,
+        /// How many have not been missing for long enough: a later run moves them.
+        waiting: u64,
     },
     /// The source claims items that it does not list.
     Unexplained {
@@ -199,6 +207,12 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
             reason,
         };
         steps.extend(items(source.as_mut(), collection, scope, foresight).await?);
+    }
+    if let (Some(deletions), Some((ledger, id))) = (&options.deletions, known) {
+        let Vanished { due, waiting } = vanished(ledger, id, deletions)?;
+        if deletions.now < deletions.until && due + waiting > 0 {
+            steps.push(Step::Trash { items: due, waiting });
+        }
     }
     Ok(Plan {
         mailbox: mailbox.name.clone(),

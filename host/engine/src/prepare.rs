@@ -221,7 +221,8 @@ fn unfetched(
     Ok(())
 }
 
-/// An item that the destination had before: recorded, and given the flags that it lacks. None is taken away.
+/// An item that the destination had before: recorded, and given the flags that it lacks. None is taken away. Where
+/// things are only to be recognised, flags stay as they are.
 async fn merge(
     context: &Context,
     lane: &mut DestinationLane,
@@ -234,7 +235,7 @@ async fn merge(
     let mut wanted = one.record.meta.clone();
     apply_marks(one.ruling.as_ref(), &mut wanted);
     let lacks = |flag: &String| !there.flags.iter().any(|other| other.eq_ignore_ascii_case(flag));
-    if wanted.flags.iter().any(lacks) {
+    if !context.options.only_recognise && wanted.flags.iter().any(lacks) {
         let both: Vec<String> = there.flags.iter().chain(&wanted.flags).cloned().collect();
         let remark = [Remark {
             id: there.id.clone(),
@@ -251,6 +252,10 @@ async fn merge(
             Err(halt) => return Err(halt),
         }
     }
+    let mut changes = one.changes.clone();
+    if needs_line_ends(&spot.limits, one) {
+        changes.push(CRLF.to_owned());
+    }
     batch.settle(
         site.collection.id,
         &one.record.meta.id,
@@ -262,7 +267,7 @@ async fn merge(
             outcome: Outcome::MergedWithExisting,
         },
         Some(one.fingerprint),
-        one.changes.clone(),
+        changes,
     );
     if let Some(print) = one.put {
         batch.put_as(site.collection.id, &one.record.meta.id, print);
@@ -316,6 +321,12 @@ fn ready(one: Ruled, content: Blob, repairs: Vec<String>) -> Ready {
     }
 }
 
+/// Whether the destination has it with other line ends than the source, or the rules.
+fn needs_line_ends(limits: &Limits, one: &Ruled) -> bool {
+    let print = one.put.as_ref().unwrap_or(&one.fingerprint);
+    limits.crlf_only && print.bare_line_feeds > 0
+}
+
 /// The content with CRLF at the line ends where the destination needs that, and what was changed of it so far. An error
 /// is recorded as a problem; the item waits.
 async fn with_line_ends(
@@ -325,8 +336,7 @@ async fn with_line_ends(
     one: &Ruled,
 ) -> Result<(Blob, Vec<String>), ()> {
     let mut repairs = one.changes.clone();
-    let print = one.put.as_ref().unwrap_or(&one.fingerprint);
-    if !limits.crlf_only || print.bare_line_feeds == 0 {
+    if !needs_line_ends(limits, one) {
         return Ok((one.content.clone(), repairs));
     }
     match context.options.blobs.with_crlf(&one.content).await {

@@ -139,9 +139,11 @@ impl<'a> Putter<'a> {
                 copies.entry(*spot).or_default().push(one);
             }
         }
+        let mut lacking = Vec::new();
         for (spot, items) in copies {
-            self.put_copies(spot, &items).await?;
+            lacking.extend(self.put_copies(spot, &items).await?);
         }
+        ruled.retain(|one| !lacking.contains(&one.record.meta.id));
         ruled.sort_by_key(|one| one.place);
         while let Some(place) = ruled.first().map(|one| one.place) {
             let others = ruled.split_off(ruled.partition_point(|one| one.place == place));
@@ -151,7 +153,8 @@ impl<'a> Putter<'a> {
         Ok(())
     }
 
-    async fn put_copies(&mut self, id: SpotId, items: &[&Ruled]) -> Result<(), Halt> {
+    /// Gives the ids of items whose copies are still to be put.
+    async fn put_copies(&mut self, id: SpotId, items: &[&Ruled]) -> Result<Vec<String>, Halt> {
         let turn = self.spots.at(id).turn.clone();
         let _turn = turn.lock().await;
         self.look_around(id).await?;
@@ -163,7 +166,11 @@ impl<'a> Putter<'a> {
             ready.extend(further_copy(self.context, lane, self.collection, spot, one, &mut batch).await?);
         }
         self.keep(batch, 0, 0).await?;
-        self.put_until_done(id, ready).await
+        if self.context.options.only_recognise {
+            return Ok(ready.into_iter().map(|one| one.record.meta.id).collect());
+        }
+        self.put_until_done(id, ready).await?;
+        Ok(Vec::new())
     }
 
     async fn put_mains(&mut self, id: SpotId, items: Vec<Ruled>) -> Result<(), Halt> {
@@ -179,6 +186,9 @@ impl<'a> Putter<'a> {
         let lane = self.lanes.to(self.context, site.spot.account)?;
         let ready = main(self.context, lane, site, items, &mut batch).await?;
         self.keep(batch, 0, 0).await?;
+        if self.context.options.only_recognise {
+            return Ok(());
+        }
         self.put_until_done(id, ready).await
     }
 

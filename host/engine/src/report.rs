@@ -93,6 +93,8 @@ pub struct Worked {
     pub adopted: u64,
     /// Items that vanished at the source.
     pub vanished: u64,
+    /// Items moved to the destination's trash, since they were deleted at the source and that is to be mirrored.
+    pub trashed: u64,
     /// Items that a crash or a broken connection had left open, and that were found at the destination.
     pub settled: u64,
 }

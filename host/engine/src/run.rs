@@ -49,7 +49,7 @@ pub async fn migrate(
 ) -> Result<Report, EngineError> {
     let start = Instant::now();
     let slots = Arc::new(Semaphore::new(options.mailboxes.max(1)));
-    let shared = Shared::new(options, observer, stop.clone());
+    let shared = Shared::new(mailboxes.len(), options, observer, stop.clone());
     let mut tasks = JoinSet::new();
     for (number, mailbox) in mailboxes.into_iter().enumerate() {
         let (slots, ledger, shared) = (slots.clone(), ledger.clone(), shared.clone());

@@ -10,6 +10,9 @@ use whimbrel_ledger::MailboxId;
 
 use crate::{Observer, Options, Stop, context::MEMORY_UNIT};
 
+/// Items that are worth a connection of their own.
+const ITEMS_PER_LANE: u64 = 500;
+
 /// What all mailboxes of a run share.
 #[derive(Clone)]
 pub struct Shared {
@@ -23,11 +26,13 @@ pub struct Shared {
     pub stop: Stop,
     /// Who may put into a destination collection.
     pub turns: Arc<Turns>,
+    /// Whether so many mailboxes are worked on at once that a small one need not fill the lines alone.
+    company: bool,
 }
 
 impl Shared {
-    /// At the start of a run.
-    pub fn new(options: &Options, observer: Arc<dyn Observer>, stop: Stop) -> Self {
+    /// At the start of a run over so many mailboxes.
+    pub fn new(mailboxes: usize, options: &Options, observer: Arc<dyn Observer>, stop: Stop) -> Self {
         let memory = usize::try_from((options.memory / MEMORY_UNIT).max(1)).unwrap_or(usize::MAX);
         Self {
             options: Arc::new(options.clone()),
@@ -35,7 +40,19 @@ impl Shared {
             observer,
             stop,
             turns: Arc::default(),
+            company: mailboxes.min(options.mailboxes) >= options.connections.max(2),
         }
+    }
+
+    /// How many connections a mailbox has use for: no more than collections to work on. Each costs
+    /// a login, and many servers a process; where many mailboxes are worked on, a further one is for what is large.
+    pub fn lanes(&self, collections: usize, items: u64) -> usize {
+        let most = self.options.connections.min(collections);
+        if !self.company {
+            return most;
+        }
+        let wanted = usize::try_from(items.div_ceil(ITEMS_PER_LANE)).unwrap_or(usize::MAX);
+        most.min(wanted.max(1))
     }
 }
 

@@ -95,6 +95,7 @@ pub fn worked(report: &Report) -> String {
             "found in place after an interruption",
         ),
         (sum(|it| it.worked.vanished), "message", "gone at the source"),
+        (sum(|it| it.worked.trashed), "message", "moved to the trash"),
     ] {
         if number > 0 {
             parts.push(format!("{} {verb}", plural(number, one)));

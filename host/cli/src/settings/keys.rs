@@ -15,6 +15,8 @@ pub enum Form {
     Time,
     /// A share of something: a string such as `"0.5%"`.
     Share,
+    /// A moment: a date, or a date with time and offset (RFC 3339), in quotes or not.
+    Moment,
     /// An array of strings.
     Texts,
     /// A string, or an array of strings.
@@ -41,6 +43,7 @@ impl Form {
             Self::Size => "size, e.g. \"256MiB\"",
             Self::Time => "time, e.g. \"90s\"",
             Self::Share => "share, e.g. \"0.5%\"",
+            Self::Moment => "moment, e.g. 2027-01-31T22:00:00+01:00",
             Self::Texts => "list of texts",
             Self::OneOrMore => "text or list of texts",
             Self::Word(_) => "word",
@@ -360,6 +363,32 @@ pub const ATTACHMENTS: &[Key] = &[
     ),
 ];
 
+/// `[deletions]`.
+pub const DELETIONS: &[Key] = &[
+    key(
+        "until",
+        Form::Moment,
+        true,
+        "",
+        "The moment up to which the source is the truth: the cutover. After it no deletion is mirrored. A date alone is its \
+         beginning, UTC.",
+    ),
+    key(
+        "apart",
+        Form::Time,
+        false,
+        "24h",
+        "How long a message must have been missing before it is looked for once more, and moved to the trash.",
+    ),
+    key(
+        "max_share",
+        Form::Share,
+        false,
+        "1%",
+        "The largest share of a mailbox's messages that may be missing; where more are, none is moved to the trash.",
+    ),
+];
+
 /// `[verify]`.
 pub const VERIFY: &[Key] = &[
     key(
@@ -447,6 +476,14 @@ pub const FILE: &[Key] = &[
         false,
         "",
         "A script that decides about mailboxes, folders, messages and failures; see [rules](rules.md).",
+    ),
+    key(
+        "deletions",
+        Form::Table(DELETIONS),
+        false,
+        "",
+        "With this section, what was deleted at the source goes to the trash of the destination, see \
+         [deletions](deletions.md); without it, it stays where it is.",
     ),
     key(
         "verify",

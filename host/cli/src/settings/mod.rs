@@ -1,6 +1,7 @@
 //! The settings file: read whole, checked whole, every problem with its place and remedy.
 
 mod account;
+mod deletions;
 pub mod keys;
 mod mailboxes;
 mod mask;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use toml::de::DeTable;
-use whimbrel_engine::{FolderOptions, GradeRules};
+use whimbrel_engine::{Deletions, FolderOptions, GradeRules};
 use whimbrel_wire::Pin;
 
 pub use account::Account;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub rules: Option<RuleSettings>,
     /// How verification grades.
     pub grades: GradeRules,
+    /// Whether deletions at the source are mirrored.
+    pub deletions: Option<Deletions>,
     /// In the order of the file, then of the CSV file.
     pub mailboxes: Vec<Mailbox>,
     /// Those that are not worked on; rules may send messages to them all the same.
@@ -256,6 +259,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let folders = folders(section(table, "folders"));
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
     let grades = verify::read(findings, section(table, "verify"));
+    let deletions = deletions::read(section(table, "deletions"));
     let mut boxes = Vec::new();
     for entry in table
         .get("mailbox")
@@ -300,6 +304,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         folders,
         rules,
         grades,
+        deletions,
         mailboxes: boxes,
         others: Vec::new(),
         warnings,

@@ -156,6 +156,16 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
                 findings.wrong(format!("`{name}`: {problem}"), at, "not a share", "write e.g. \"0.5%\"");
             }
         }
+        (Form::Moment, DeValue::String(text)) => {
+            if let Err(problem) = units::moment(text) {
+                findings.wrong(format!("`{name}`: {problem}"), at, "not a moment", MOMENT.to_owned());
+            }
+        }
+        (Form::Moment, DeValue::Datetime(moment)) => {
+            if let Err(problem) = units::moment(&moment.to_string()) {
+                findings.wrong(format!("`{name}`: {problem}"), at, "not a moment", MOMENT.to_owned());
+            }
+        }
         (Form::Table(keys), DeValue::Table(table)) => check(findings, name, &Spanned::new(at, table.clone()), keys),
         (Form::Tables(keys), DeValue::Array(array)) => {
             for entry in array {
@@ -183,6 +193,7 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
         Form::Size => format!("write {} = \"256MiB\"", last(name)),
         Form::Time => format!("write {} = \"90s\"", last(name)),
         Form::Share => format!("write {} = \"0.5%\"", last(name)),
+        Form::Moment => MOMENT.to_owned(),
         Form::Texts => format!("write {} = [\"…\"]", last(name)),
         Form::OneOrMore => format!("write {} = \"…\" or {0} = [\"…\", \"…\"]", last(name)),
         Form::Free | Form::Names => format!("write {} = {{ … }}", last(name)),
@@ -191,6 +202,9 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
     };
     findings.wrong(message, span, "this", help);
 }
+
+/// How a moment is written.
+const MOMENT: &str = "write a date, or a date with time and offset, e.g. 2027-01-31T22:00:00+01:00";
 
 fn article(name: &str) -> String {
     match name {
@@ -271,6 +285,15 @@ pub fn time(table: &DeTable<'_>, key: &str) -> Option<Duration> {
 /// A share from 0 to 1, where it is there.
 pub fn share(table: &DeTable<'_>, key: &str) -> Option<f64> {
     units::share(text(table, key)?).ok()
+}
+
+/// A moment, in seconds since 1970, where it is there.
+pub fn moment(table: &DeTable<'_>, key: &str) -> Option<i64> {
+    match table.get(key)?.get_ref() {
+        DeValue::String(text) => units::moment(text).ok(),
+        DeValue::Datetime(moment) => units::moment(&moment.to_string()).ok(),
+        _ => None,
+    }
 }
 
 /// As JSON, for a connector. None for numbers that JSON cannot hold.

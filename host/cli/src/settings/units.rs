@@ -54,6 +54,17 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Seconds since 1970, from `2027-01-31T22:00:00+01:00` or, for the beginning of the day in UTC, `2027-01-31`.
+pub fn moment(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
+    let begins = day.and_then(|day| jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
+    let moment = begins.or_else(|| text.parse::<jiff::Timestamp>().ok());
+    moment
+        .map(jiff::Timestamp::as_second)
+        .ok_or_else(|| format!("`{text}` is neither a date nor a time with its offset from UTC"))
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text
@@ -154,6 +165,16 @@ mod tests {
         assert_eq!(show_time(Duration::from_millis(440)), "0.4 s");
         assert_eq!(show_time(Duration::from_secs(63)), "1 min 3 s");
         assert_eq!(show_time(Duration::from_secs(7500)), "2 h 5 min");
+    }
+
+    #[test]
+    fn moments_have_an_offset_or_are_days() {
+        assert_eq!(moment("2027-01-31T22:00:00+01:00"), Ok(1_801_429_200));
+        assert_eq!(moment("2027-01-31T21:00:00Z"), Ok(1_801_429_200));
+        assert_eq!(moment("1970-01-02"), Ok(86_400));
+        for wrong in ["", "2027-01-31T22:00:00", "2027-02-30", "tomorrow", "22:00:00Z"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod plan;
 pub mod plugin;
 pub mod proof;
+pub mod rebuild;
 pub mod retry;
 pub mod rules;
 pub mod status;

@@ -105,6 +105,16 @@ fn sentence(step: &Step) -> String {
             plural(*items, "message")
         ),
         Step::Rematch { from } => format!("read {from} again: all its ids changed; messages are matched by content"),
+        Step::Trash { items, waiting } => {
+            let later = match waiting {
+                0 => String::new(),
+                _ => format!("; {} more, which have not been missing for long, later", waiting),
+            };
+            format!(
+                "move {} to the trash, deleted at the source, if they are still missing there{later}",
+                plural(*items, "message")
+            )
+        }
         Step::Unexplained { from, items } => {
             format!(
                 "! {from}: the source claims {} more than it lists",

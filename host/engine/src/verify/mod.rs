@@ -194,7 +194,7 @@ pub async fn verify(
         Depth::Listing | Depth::Deep => HashMap::new(),
     };
     let slots = Arc::new(Semaphore::new(options.mailboxes.max(1)));
-    let shared = Shared::new(options, observer, stop.clone());
+    let shared = Shared::new(mailboxes.len(), options, observer, stop.clone());
     let ids: HashMap<String, MailboxId> = known.into_iter().map(|(id, name)| (name, id)).collect();
     let mut tasks = JoinSet::new();
     for (number, mailbox) in mailboxes.into_iter().enumerate() {

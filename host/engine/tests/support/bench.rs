@@ -63,6 +63,8 @@ impl Bench {
             max_item_bytes: None,
             retries: 12,
             rules: None,
+            deletions: None,
+            only_recognise: false,
             quiet: Duration::from_millis(20),
             first_pause: Duration::ZERO,
             folders: Default::default(),

@@ -1,0 +1,252 @@
+//! Every connector to every other, killed at random instants, with lines that break: not one message lost, not one
+//! doubled.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use whimbrel_tests::account::{Account, Folder};
+use whimbrel_tests::compare::{Allow, assert_same};
+use whimbrel_tests::proxy::{Plan, Proxy};
+use whimbrel_tests::run::{Job, account, imap_side_at, local_side, mailbox};
+use whimbrel_tests::scratch::{self, Random};
+use whimbrel_tests::servers::{Dovecot, Server};
+use whimbrel_tests::trouble::{QUIET, cuts};
+use whimbrel_tests::{corpus, readers, writers};
+
+/// How often each pair is killed: over all nine, more than 200 times.
+const ROUNDS: u64 = 24;
+
+/// One end of a migration.
+enum End {
+    Server { dovecot: Dovecot, proxy: Proxy },
+    Maildir(TempDir),
+    Mbox(TempDir),
+}
+
+impl End {
+    /// A server behind a line that breaks in half of the connections, and on which all of the account takes four seconds.
+    fn server(mail: &Account, seed: u64) -> Self {
+        let dovecot = Dovecot::plain();
+        let faults = cuts(mail.bytes());
+        let proxy = Proxy::start(
+            dovecot.port(),
+            Plan {
+                rate: Some(mail.bytes() / 4),
+                fault: Box::new(move |number, random| match random.chance(50) {
+                    true => faults(number, random),
+                    false => whimbrel_tests::proxy::Fault::None,
+                }),
+                seed,
+                ..Plan::default()
+            },
+        );
+        Self::Server { dovecot, proxy }
+    }
+
+    fn section(&self, side: &str) -> String {
+        let root = |tree: &TempDir| format!("root = \"{}\"", tree.path().display());
+        match self {
+            Self::Server { proxy, .. } => imap_side_at(side, proxy.port(), None),
+            Self::Maildir(tree) => local_side(side, "maildir", &root(tree)),
+            Self::Mbox(tree) => local_side(side, "mbox", &root(tree)),
+        }
+    }
+
+    fn account(&self) -> String {
+        match self {
+            Self::Server { .. } => account("alice"),
+            Self::Maildir(_) | Self::Mbox(_) => "{ user = \"alice\" }".to_owned(),
+        }
+    }
+
+    fn fill(&self, mail: &Account) {
+        match self {
+            Self::Server { dovecot, .. } => writers::imap(&mut dovecot.imap("alice"), '/', mail),
+            Self::Maildir(tree) => writers::maildir(&tree.path().join("alice"), mail),
+            Self::Mbox(tree) => {
+                fs::create_dir(tree.path().join("alice")).unwrap();
+                for folder in &mail.folders {
+                    let path = tree.path().join("alice").join(&folder.path[0]);
+                    writers::mbox(&path, &folder.messages);
+                }
+            }
+        }
+    }
+
+    fn read(&self, mail: &Account) -> Account {
+        match self {
+            Self::Server { dovecot, .. } => Account::read(&mut dovecot.imap("alice")),
+            Self::Maildir(tree) => readers::maildir(&tree.path().join("alice")),
+            Self::Mbox(tree) => {
+                let folders = mail.folders.iter().map(|folder| Folder {
+                    messages: readers::mbox(&spool(&tree.path().join("alice"), &folder.path[0])),
+                    ..folder.clone()
+                });
+                Account {
+                    folders: folders.collect(),
+                }
+            }
+        }
+    }
+
+    fn calm(&self) {
+        if let Self::Server { proxy, .. } = self {
+            proxy.calm(true);
+        }
+    }
+}
+
+/// The one file of this name, whatever it ends with.
+fn spool(folder: &Path, name: &str) -> std::path::PathBuf {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut named = entries.filter(|path| path.is_file() && path.file_stem().unwrap() == name);
+    let path = named.next().unwrap_or_else(|| panic!("no spool `{name}`"));
+    assert!(named.next().is_none(), "two spools `{name}`");
+    path
+}
+
+fn mail(seed: u64) -> Account {
+    let twins = corpus::equal_twins();
+    Account {
+        folders: vec![
+            Folder::new(&["INBOX"]).with(corpus::bulk(seed, 500)),
+            Folder::new(&["Work"]).with(corpus::bulk(seed + 1, 300)),
+            Folder::new(&["Twins"]).with(twins.iter().chain(&twins).cloned().collect()),
+        ],
+    }
+}
+
+fn job(from: &End, to: &End) -> Job {
+    Job::new(&[
+        QUIET.to_owned(),
+        from.section("source"),
+        to.section("destination"),
+        mailbox("alice", &from.account(), &to.account()),
+    ])
+}
+
+/// What formats and servers do to a message besides keeping it is for other tests.
+fn kept() -> Allow {
+    Allow {
+        line_ends: true,
+        final_newline: true,
+        headers: vec![
+            "status",
+            "x-status",
+            "x-keywords",
+            "x-uid",
+            "x-imapbase",
+            "content-length",
+        ],
+        subscriptions: true,
+        special: true,
+        ..Allow::dovecot()
+    }
+}
+
+fn survive(seed: u64, from: impl Fn(&Account) -> End, to: impl Fn(&Account) -> End) {
+    let mail = mail(seed);
+    let (from, to) = (from(&mail), to(&mail));
+    from.fill(&mail);
+    let expected = from.read(&mail);
+    let lines = matches!(from, End::Server { .. }) || matches!(to, End::Server { .. });
+    // How long all of it takes: what the lines need, or what a run to another place takes.
+    let whole = if lines {
+        Duration::from_secs(4)
+    } else {
+        let elsewhere = match &to {
+            End::Maildir(_) => maildir(&mail),
+            End::Mbox(_) | End::Server { .. } => mbox(&mail),
+        };
+        let start = Instant::now();
+        job(&from, &elsewhere).migrate();
+        start.elapsed()
+    };
+    let job = job(&from, &to);
+    let mut random = Random::new(seed);
+    let most = u64::try_from((whole * 2 / ROUNDS as u32 + Duration::from_millis(80)).as_millis()).unwrap();
+    let mut killed = 0;
+    for _ in 0..ROUNDS {
+        let mut running = job.start(&["migrate"]);
+        if running.run_for(Duration::from_millis(random.below(most))) {
+            running.kill();
+            killed += 1;
+        } else {
+            let outcome = running.wait(Duration::from_secs(1));
+            assert!(matches!(outcome.code, Some(0 | 3)), "{outcome}");
+        }
+    }
+    assert!(
+        killed * 10 >= ROUNDS * 7,
+        "only {killed} of {ROUNDS} were killed in time"
+    );
+    from.calm();
+    to.calm();
+    let outcome = job.migrate();
+    outcome.adds_up();
+    assert_same(&expected, &to.read(&mail), &kept());
+    assert_same(&expected, &from.read(&mail), &Allow::default());
+    let again = job.migrate();
+    assert_eq!(again.worked("copied"), 0, "{again}");
+    job.run(&["verify"]).expect(0);
+}
+
+fn server(mail: &Account) -> End {
+    End::server(mail, mail.bytes())
+}
+
+fn maildir(_: &Account) -> End {
+    End::Maildir(scratch::folder("maildir"))
+}
+
+fn mbox(_: &Account) -> End {
+    End::Mbox(scratch::folder("mbox"))
+}
+
+#[test]
+fn from_server_to_server() {
+    survive(301, server, server);
+}
+
+#[test]
+fn from_server_to_maildir() {
+    survive(302, server, maildir);
+}
+
+#[test]
+fn from_server_to_mbox() {
+    survive(303, server, mbox);
+}
+
+#[test]
+fn from_maildir_to_server() {
+    survive(304, maildir, server);
+}
+
+#[test]
+fn from_maildir_to_maildir() {
+    survive(305, maildir, maildir);
+}
+
+#[test]
+fn from_maildir_to_mbox() {
+    survive(306, maildir, mbox);
+}
+
+#[test]
+fn from_mbox_to_server() {
+    survive(307, mbox, server);
+}
+
+#[test]
+fn from_mbox_to_maildir() {
+    survive(308, mbox, maildir);
+}
+
+#[test]
+fn from_mbox_to_mbox() {
+    survive(309, mbox, mbox);
+}
