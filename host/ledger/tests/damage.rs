@@ -107,7 +107,7 @@ enum Ended {
 }
 
 /// Damages the store's file in many ways, one copy each, and looks; gives how often all was found, and how often damage.
-fn damaged(ended: Ended, seed: u64, rounds: u32, damage: impl Fn(&mut Vec<u8>, &mut Numbers)) -> (u32, u32) {
+fn damaged(ended: Ended, seed: u64, rounds: u32, damage: Damage) -> (u32, u32) {
     let temp = tempfile::tempdir().unwrap();
     let sound = temp.path().join("sound");
     let before = filled(&sound, 1000);
@@ -121,7 +121,7 @@ fn damaged(ended: Ended, seed: u64, rounds: u32, damage: impl Fn(&mut Vec<u8>, &
         }
         let db = place.join("ledger/db");
         let mut bytes = fs::read(&db).unwrap();
-        damage(&mut bytes, &mut numbers);
+        damage.strike(&mut bytes, &mut numbers);
         fs::write(&db, bytes).unwrap();
         match look(&place, &before) {
             Found::All => all += 1,
@@ -140,33 +140,37 @@ fn damaged(ended: Ended, seed: u64, rounds: u32, damage: impl Fn(&mut Vec<u8>, &
     (all, found)
 }
 
-fn flip(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
-    let at = numbers.below(bytes.len());
-    bytes[at] ^= 1 << numbers.below(8);
+/// What happens to a file.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    FlippedBit,
+    BlankPage,
+    Cut,
 }
 
-fn blank(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
-    let at = numbers.below(bytes.len());
-    let end = (at + 4096).min(bytes.len());
-    bytes[at..end].fill(255);
-}
-
-fn cut(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
-    let keep = numbers.below(bytes.len());
-    bytes.truncate(keep);
+impl Damage {
+    fn strike(self, bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+        let at = numbers.below(bytes.len());
+        let end = (at + 4096).min(bytes.len());
+        match self {
+            Self::FlippedBit => bytes[at] ^= 1 << numbers.below(8),
+            Self::BlankPage => bytes[at..end].fill(255),
+            Self::Cut => bytes.truncate(at),
+        }
+    }
 }
 
 #[test]
 fn any_damage_to_a_store_that_was_closed_is_noticed() {
-    for (seed, damage) in [(1, flip as fn(&mut Vec<u8>, &mut Numbers)), (2, blank), (3, cut)] {
+    for (seed, damage) in [(1, Damage::FlippedBit), (2, Damage::BlankPage), (3, Damage::Cut)] {
         let (all, found) = damaged(Ended::Well, seed, 20, damage);
-        assert_eq!((all, found), (0, 20), "{seed}");
+        assert_eq!((all, found), (0, 20), "{damage:?}");
     }
 }
 
 #[test]
 fn a_file_that_was_cut_off_after_a_kill_is_noticed() {
-    let (_, found) = damaged(Ended::Killed, 521_288_629, 40, cut);
+    let (_, found) = damaged(Ended::Killed, 521_288_629, 40, Damage::Cut);
     assert!(found > 30, "{found}");
 }
 
