@@ -285,6 +285,7 @@ mod tests {
                 "relocated",
                 "adopted",
                 "vanished",
+                "trashed",
                 "settled"
             ]
         );
