@@ -160,6 +160,21 @@ impl Job {
         self.start(arguments).wait(Duration::from_secs(300))
     }
 
+    /// Grants a connector what it asks for, as an admin does.
+    #[track_caller]
+    pub fn trust(&self, connector: &str) {
+        self.run(&["plugin", "trust", connector, "--yes"]).expect(0);
+    }
+
+    /// The audit trail, an event a line.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let outcome = self.run(&["events"]);
+        outcome.expect(0);
+        let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        outcome.stdout.lines().map(read).collect()
+    }
+
     /// `migrate`, which must end with 0.
     #[track_caller]
     pub fn migrate(&self) -> Outcome {

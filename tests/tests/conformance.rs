@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use whimbrel_conformance::{Add, Content, Hooks, Known, KnownItem, Mark, Remove, SourceSubject, Subject, hook, run};
 use whimbrel_model::Timestamp;
-use whimbrel_sandbox::{AccountSpec, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig};
+use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig};
 use whimbrel_tests::account::{Account, Folder, Message};
 use whimbrel_tests::run::plugin;
 use whimbrel_tests::servers::{Dovecot, PASSWORD, Server};
@@ -42,6 +42,7 @@ fn spec(base: &Path, settings: &Value) -> AccountSpec {
         pins: Vec::new(),
         compress: None,
         connections: Connections::default(),
+        activity: Activity::default(),
         base: base.to_owned(),
         endpoints: Vec::new(),
         timeouts: Timeouts::default(),

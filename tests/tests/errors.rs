@@ -11,7 +11,7 @@ use whimbrel_tests::run::{
     Job, Outcome, account, imap_side, imap_side_at, local_side, mailbox, plugin, server_to_server,
 };
 use whimbrel_tests::scratch;
-use whimbrel_tests::servers::{Dovecot, Options, Server, free_ports};
+use whimbrel_tests::servers::{Dovecot, Options, PASSWORD, Server, free_ports};
 use whimbrel_tests::writers;
 
 fn filled(seed: u64) -> Dovecot {
@@ -467,10 +467,7 @@ fn no_subject_body_or_address_gets_into_a_log() {
     for word in ["secret-sender", "secret-subject", "secret-body"] {
         assert!(!outcome.text().contains(word), "{word} was shown");
     }
-    assert!(
-        !outcome.text().contains("\"secret\"") && !outcome.stderr.contains(" secret\r"),
-        "the password was shown"
-    );
+    assert!(!outcome.text().contains(PASSWORD), "the password was shown");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use whimbrel_tests::run::{Job, Outcome, local_side, mailbox, plugin};
 use whimbrel_tests::scratch;
 
 /// What ends well although something was odd: nothing that the host relies on was wrong.
-const HARMLESS: [&str; 6] = [
+const HARMLESS: [&str; 7] = [
+    "ask-wasi",
     "good",
     "wrong-size",
     "huge-wait",
@@ -91,7 +92,7 @@ fn ended_clearly(outcome: &Outcome, name: &str) {
 fn every_misbehaviour_of_a_source_ends_in_a_clear_error_while_the_others_finish() {
     let tree = scratch::folder("out");
     let mut sections = vec![
-        "[limits]\ncpu = \"1s\"\nretries = 1\n".to_owned(),
+        "[limits]\ncpu = \"1s\"\nretries = 1\nplugin_disk = \"32MiB\"\n".to_owned(),
         local_side(
             "source",
             plugin("misbehaving").to_str().unwrap(),
@@ -121,6 +122,7 @@ fn every_misbehaviour_of_a_source_ends_in_a_clear_error_while_the_others_finish(
     }
     let job = Job::new(&sections);
     fs::create_dir(job.folder().join("granted")).unwrap();
+    job.trust("misbehaving");
     let outcome = job.run(&["migrate"]);
     outcome.expect(3);
     for name in ["good-1", "good-2", "good-3", "good"] {
@@ -159,7 +161,9 @@ fn every_misbehaviour_of_a_destination_ends_in_a_clear_error_while_the_others_fi
     for mode in PUTTING.iter().chain(&["good"]) {
         sections.push(mailbox(mode, "{}", &format!("{{ mode = \"{mode}\" }}")));
     }
-    let outcome = Job::new(&sections).run(&["migrate"]);
+    let job = Job::new(&sections);
+    job.trust("misbehaving");
+    let outcome = job.run(&["migrate"]);
     outcome.expect(3);
     assert_eq!(count(&outcome.mailbox("good"), "moved"), 20, "{outcome}");
     // That nothing is kept of what was acknowledged can only be seen by reading it again: `verify`.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 const AFTER: &str = "Exit codes: 0 all well; 1 the program failed; 2 bad usage or settings; 3 finished, but some items or \
-                     mailboxes failed; 4 verification found a difference, or a proof does not hold; 130 interrupted, run \
-                     again to go on.";
+                     mailboxes failed; 4 verification found a difference, or a proof or signature does not hold; 130 \
+                     interrupted, run again to go on.";
 
 /// Moves mailboxes between providers and proves that nothing was lost.
 #[derive(Debug, Parser)]
@@ -284,6 +284,40 @@ pub enum PluginVerb {
         /// A name, or a path to a .wasm.
         #[arg(value_name = "CONNECTOR")]
         connector: String,
+    },
+    /// Grant a connector of the settings what it asks for, as it is now: new ones that ask for hosts of their own choice, and
+    /// those that changed, are not used before.
+    Trust {
+        /// As the settings call it.
+        #[arg(value_name = "CONNECTOR")]
+        connector: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Make a key to sign connectors with: NAME.key, to be kept secret, and NAME.pem, to be given away.
+    Keygen {
+        /// A path without an ending. Never overwrites.
+        #[arg(value_name = "NAME")]
+        name: PathBuf,
+    },
+    /// Sign a connector: writes FILE.sig beside it.
+    Sign {
+        /// The .wasm.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What `plugin keygen` made.
+        #[arg(long, value_name = "NAME.key")]
+        key: PathBuf,
+    },
+    /// Check a connector's signature, by the keys given or by those that the settings trust.
+    Verify {
+        /// The .wasm.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Whose it must be: the public key in a PEM file, or its 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        key: Vec<String>,
     },
 }
 

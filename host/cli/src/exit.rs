@@ -9,7 +9,7 @@ pub enum Exit {
     Ok,
     /// Finished, but some items or mailboxes failed, or something is unexplained.
     Partial,
-    /// Verification found a difference, or a proof does not hold.
+    /// Verification found a difference, or a proof or signature does not hold.
     Different,
     /// Bad usage or settings.
     Usage,
@@ -28,7 +28,7 @@ impl Exit {
         (Self::Partial, "finished, but some items or mailboxes failed"),
         (
             Self::Different,
-            "verification found a difference, or a proof does not hold",
+            "verification found a difference, or a proof or signature does not hold",
         ),
         (
             Self::Interrupted,

@@ -8,9 +8,11 @@ mod folders;
 mod interrupt;
 mod output;
 mod problem;
+mod public_key;
 mod rules;
 mod session;
 mod settings;
+mod trust;
 mod verbs;
 mod verified;
 
@@ -79,6 +81,10 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Rules(RulesVerb::Repl { .. }) => "rules repl",
         Verb::Plugin(PluginVerb::List) => "plugin list",
         Verb::Plugin(PluginVerb::Inspect { .. }) => "plugin inspect",
+        Verb::Plugin(PluginVerb::Trust { .. }) => "plugin trust",
+        Verb::Plugin(PluginVerb::Keygen { .. }) => "plugin keygen",
+        Verb::Plugin(PluginVerb::Sign { .. }) => "plugin sign",
+        Verb::Plugin(PluginVerb::Verify { .. }) => "plugin verify",
         Verb::Document { .. } => "document",
     }
 }
@@ -104,10 +110,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Ledger(LedgerVerb::Import { file }) => verbs::ledger::import(global, file, output),
         Verb::Ledger(LedgerVerb::Rebuild(only)) => verbs::rebuild::run(global, &only.only, output).await,
         Verb::Rules(verb) => verbs::rules::run(global, verb, output).await,
-        Verb::Plugin(PluginVerb::List) => interrupt::or(verbs::plugin::list(global, output)).await,
-        Verb::Plugin(PluginVerb::Inspect { connector }) => {
-            interrupt::or(verbs::plugin::inspect(global, connector, output)).await
-        }
+        Verb::Plugin(verb) => interrupt::or(verbs::plugin::run(global, verb, output)).await,
         Verb::Document { part } => verbs::document::run(global, part, output).await,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use whimbrel_engine::{Endpoint, Mailbox, Options, Provider, RuleBook};
 use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
 use whimbrel_rules::Rules;
-use whimbrel_sandbox::{AccountSpec, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
+use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials};
 
 use crate::args::Global;
@@ -19,6 +19,7 @@ use crate::folders::PluginFolders;
 use crate::problem::{Problem, Result};
 use crate::rules::{self, Changed, Elsewhere};
 use crate::settings::{Account, Limits, Settings, Side};
+use crate::trust;
 
 /// The key under which the ledger keeps the migration's name.
 const NAME: &str = "migration";
@@ -100,7 +101,7 @@ impl Session {
         let mut plugins = Vec::new();
         for side in [&settings.source, &settings.destination] {
             match load(&runtime, &folders, &settings.base, side).await {
-                Ok(plugin) => plugins.push(plugin),
+                Ok(plugin) => plugins.push((side, plugin)),
                 Err(problem) => problems.push(*problem),
             }
             if let Some(ca) = side.ca.as_ref().filter(|path| !path.is_file()) {
@@ -110,6 +111,13 @@ impl Session {
                 );
             }
         }
+        let sides: Vec<(&Side, &Plugin)> = plugins.iter().map(|(side, plugin)| (*side, plugin)).collect();
+        let refused = trust::admit(global, &settings, &sides);
+        let plugins: Vec<Plugin> = match refused.is_empty() {
+            true => plugins.into_iter().map(|(_, plugin)| plugin).collect(),
+            false => Vec::new(),
+        };
+        problems.extend(refused);
         let compiled = match settings.rules.as_ref().map(rules::load) {
             Some(Err(wrong)) => {
                 problems.extend(wrong);
@@ -283,6 +291,8 @@ pub fn runtime(limits: &Limits, blobs: BlobStore) -> Result<Runtime> {
     let limits = PluginLimits {
         memory_bytes: limits.plugin_memory,
         cpu: limits.cpu,
+        max_held_bytes: limits.plugin_disk,
+        max_body_bytes: limits.plugin_disk / 2,
         ..PluginLimits::default()
     };
     let config = RuntimeConfig {
@@ -416,6 +426,7 @@ fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Valu
         pins: side.pins.clone(),
         compress: side.compress,
         connections: Connections::default(),
+        activity: Activity::default(),
         base: settings.base.clone(),
         endpoints: side.allow.clone(),
         timeouts: Timeouts::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use whimbrel_model::{Collection, Failure, Kind, Limits, Page, Placement, Remark};
-use whimbrel_sandbox::{AccountSpec, Connection, Item, Plugin};
+use whimbrel_sandbox::{AccountSpec, Connection, Item, Plugin, Usage};
 
 /// One answer for each thing that was asked for, in order.
 pub type Answers<T> = Vec<Result<T, Failure>>;
@@ -52,6 +52,10 @@ pub trait Provider: Send + Sync {
     fn connections(&self) -> Vec<Connection> {
         Vec::new()
     }
+    /// The connector's version, and what it used and tried for this account so far; none where nobody counts.
+    fn usage(&self) -> Option<(String, Usage)> {
+        None
+    }
 }
 
 /// An account behind a sandboxed plugin.
@@ -79,6 +83,10 @@ impl Provider for Endpoint {
 
     fn connections(&self) -> Vec<Connection> {
         self.spec.connections.list()
+    }
+
+    fn usage(&self) -> Option<(String, Usage)> {
+        Some((self.plugin.description().version.clone(), self.spec.activity.usage()))
     }
 }
 

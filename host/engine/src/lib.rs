@@ -61,7 +61,7 @@ pub use options::{FolderOptions, Options};
 pub use plan::{Plan, PlanError, Step, plan};
 pub use preview::{Previewed, Scope, preview};
 pub use remedy::remedy;
-pub use report::{BothConnections, Counts, MailboxReport, Problem, Report, Worked};
+pub use report::{BothConnections, ConnectorReport, Counts, MailboxReport, Problem, Report, Worked};
 pub use rules::{AttachmentFolder, OnError, RuleBook, RuleCount};
 pub use run::{EngineError, Mailbox, migrate, requeue, status};
 pub use stop::Stop;

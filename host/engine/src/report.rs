@@ -3,9 +3,9 @@
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Totals};
 use whimbrel_model::Failure;
-use whimbrel_sandbox::Connection;
+use whimbrel_sandbox::{Connection, Usage};
 
-use crate::{remedy::remedy, rules::RuleCount};
+use crate::{Provider, remedy::remedy, rules::RuleCount};
 
 /// Where items stand; stable JSON. `found = moved + merged + filtered + oversize + failed + pending`, and
 /// `unexplained` is what the provider claims beyond what it listed.
@@ -133,6 +133,33 @@ pub struct BothConnections {
     pub destination: Vec<Connection>,
 }
 
+/// What the connector of one side used and tried in a run; stable JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConnectorReport {
+    /// `source` or `destination`.
+    pub side: &'static str,
+    /// What it calls itself.
+    pub connector: String,
+    /// Its version.
+    pub version: String,
+    /// What was counted.
+    #[serde(flatten)]
+    pub usage: Usage,
+}
+
+impl ConnectorReport {
+    /// Of one side, if anybody counts there.
+    pub(crate) fn of(side: &'static str, provider: &dyn Provider) -> Option<Self> {
+        let (version, usage) = provider.usage()?;
+        Some(Self {
+            side,
+            connector: provider.name().to_owned(),
+            version,
+            usage,
+        })
+    }
+}
+
 /// How a mailbox came out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct MailboxReport {
@@ -151,6 +178,8 @@ pub struct MailboxReport {
     pub rules: Vec<RuleCount>,
     /// What it was connected to in this run.
     pub connections: BothConnections,
+    /// What the connectors of both sides used and tried in this run.
+    pub connectors: Vec<ConnectorReport>,
 }
 
 impl MailboxReport {

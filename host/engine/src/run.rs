@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
 use whimbrel_ledger::{CollectionId, Durability, Fate, ItemRecord, Ledger, LedgerError, MailboxId};
 use whimbrel_rules::RuleError;
@@ -10,7 +11,7 @@ use crate::{
     Counts, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
     context::{Context, Finished, Halt},
     mailbox::{move_mailbox, retriable},
-    report::{BothConnections, Problem, Worked},
+    report::{BothConnections, ConnectorReport, Problem, Worked},
     shared::Shared,
 };
 
@@ -100,7 +101,15 @@ async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<Mailbox
         Err(Halt::Failed { side, failure }) => context.problem(Problem::new(None, side, &failure)),
     }
     let finished = context.finish();
-    finish_events(&context, &finished).await?;
+    let sides = [
+        ("source", &context.mailbox.source),
+        ("destination", &context.mailbox.destination),
+    ];
+    let connectors: Vec<ConnectorReport> = sides
+        .into_iter()
+        .filter_map(|(side, provider)| ConnectorReport::of(side, provider.as_ref()))
+        .collect();
+    finish_events(&context, &finished, &connectors).await?;
     context.observer.notify(Progress::Finished { mailbox: &name });
     let counts = Counts::of(&ledger.collections(id)?, start.elapsed().as_secs_f64());
     let connections = BothConnections {
@@ -121,22 +130,57 @@ async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<Mailbox
         notes,
         rules,
         connections,
+        connectors,
     })
 }
 
 /// Leaves a line in the audit trail, if there was anything to tell.
-async fn finish_events(context: &Context, finished: &Finished) -> Result<(), LedgerError> {
-    if finished.worked == Worked::default() && finished.problems.is_empty() {
+async fn finish_events(
+    context: &Context,
+    finished: &Finished,
+    connectors: &[ConnectorReport],
+) -> Result<(), LedgerError> {
+    let idle = finished.worked == Worked::default() && finished.problems.is_empty();
+    if idle && connectors.iter().all(|connector| connector.usage.is_quiet()) {
         return Ok(());
     }
     let mut batch = context.ledger.batch(context.id);
+    for ConnectorReport {
+        side,
+        connector,
+        version,
+        usage,
+    } in connectors
+    {
+        for refusal in &usage.refused {
+            batch.event(
+                "refused",
+                json!({
+                    "side": side, "connector": connector, "version": version,
+                    "attempt": refusal.attempt, "what": refusal.what, "count": refusal.count,
+                }),
+            );
+        }
+        if usage.traps + usage.timeouts + usage.memory_refusals + usage.refused_more > 0 {
+            batch.event(
+                "faults",
+                json!({
+                    "side": side, "connector": connector, "version": version, "traps": usage.traps,
+                    "timeouts": usage.timeouts, "memory_refusals": usage.memory_refusals,
+                    "refused_more": usage.refused_more,
+                }),
+            );
+        }
+    }
     for problem in &finished.problems {
-        batch.event("problem", serde_json::json!(problem));
+        batch.event("problem", json!(problem));
     }
     for rule in &finished.rules {
-        batch.event("rule", serde_json::json!(rule));
+        batch.event("rule", json!(rule));
     }
-    batch.event("run", serde_json::json!(finished.worked));
+    if !idle {
+        batch.event("run", json!(finished.worked));
+    }
     context.commit(batch, Durability::Flush).await
 }
 
@@ -180,7 +224,7 @@ pub fn requeue(ledger: &Ledger, mailbox: &str, codes: &[String]) -> Result<u64, 
         }
     }
     if count > 0 {
-        batch.event("requeued", serde_json::json!({ "items": count }));
+        batch.event("requeued", json!({ "items": count }));
         ledger.commit(batch, Durability::Flush)?;
     }
     Ok(count)

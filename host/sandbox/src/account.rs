@@ -9,12 +9,13 @@ use wasmtime::component::ResourceAny;
 use whimbrel_model::{Collection, Failure, ItemMeta, Kind, Limits, Page, Placement, Remark};
 use whimbrel_wire::{Blob, Credentials, Pin};
 
+use crate::activity::Fault;
 use crate::bindings::{destination, source, types};
 use crate::grants::{Grants, Use};
-use crate::instance::{Running, watch, why};
+use crate::instance::{Cause, Running, cause, watch, why};
 use crate::runtime::Ticking;
 use crate::validate::{self, Lie};
-use crate::{Connections, Plugin, Timeouts, convert};
+use crate::{Activity, Attempt, Connections, Plugin, Timeouts, convert};
 
 /// Faults in a row after which an account is given up.
 const MOST_FAULTS: u32 = 3;
@@ -39,6 +40,8 @@ pub struct AccountSpec {
     pub compress: Option<bool>,
     /// What it was connected to.
     pub connections: Connections,
+    /// What its connector used and tried.
+    pub activity: Activity,
     /// Folder that relative paths in the settings start from.
     pub base: PathBuf,
     /// Hosts that the admin's file allows beside those that the settings name; `*.example.org` for a domain.
@@ -109,6 +112,7 @@ impl Account {
 
     /// Takes the instance for a call. It is lost unless [`Account::leave`] puts it back.
     async fn enter(&mut self, purpose: Use) -> Result<Call, Failure> {
+        self.grants.activity().call();
         let ticking = self.plugin.shared().ticker.tick();
         let mut live = match self.live.take() {
             Some(live) => live,
@@ -225,6 +229,9 @@ impl Account {
             }
             Err(lie) => {
                 self.live = None;
+                self.grants
+                    .activity()
+                    .refuse(Attempt::Lie, &format!("in `{verb}`: {lie}"));
                 Err(self.blame(verb, &format!("{lie}. That is against the contract")))
             }
         }
@@ -237,6 +244,14 @@ impl Account {
             verb,
             "{error:?}"
         );
+        let activity = self.grants.activity();
+        match cause(error) {
+            Cause::Time => activity.fault(Fault::Time),
+            Cause::Memory => activity.fault(Fault::Memory),
+            Cause::Trap => activity.fault(Fault::Trap),
+            Cause::Misuse => activity.refuse(Attempt::Misuse, &format!("in `{verb}`: {}", why(error))),
+            Cause::Host => {}
+        }
         self.blame(verb, &why(error))
     }
 

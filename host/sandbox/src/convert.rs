@@ -28,7 +28,7 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
 /// Control characters, and those that reorder or hide what stands beside them.
 fn is_control(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(character, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 pub(crate) fn failure(failure: types::Failure) -> Failure {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use whimbrel_model::{Description, Failure, Permission};
 
-use crate::AccountSpec;
 use crate::convert::clean;
+use crate::{AccountSpec, Activity, Attempt};
 
 /// What an account is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +26,12 @@ pub(crate) struct Grants {
     /// Schema defaults of ports: the value that counts where the settings name none.
     schema: Value,
     account: Option<(AccountSpec, Use)>,
+    activity: Activity,
 }
 
 impl Grants {
     /// Nothing at all, for asking a plugin what it is.
-    pub(crate) fn none(plugin: &str) -> Self {
+    pub(crate) fn none(plugin: &str, activity: &Activity) -> Self {
         let plugin = clean(plugin, 128);
         Self {
             plugin,
@@ -38,6 +39,7 @@ impl Grants {
             permissions: Vec::new(),
             schema: Value::Null,
             account: None,
+            activity: activity.clone(),
         }
     }
 
@@ -48,6 +50,7 @@ impl Grants {
             permissions: description.permissions.clone(),
             schema: serde_json::from_str(&description.settings_schema).unwrap_or(Value::Null),
             account: Some((spec.clone(), purpose)),
+            activity: spec.activity.clone(),
         }
     }
 
@@ -57,6 +60,17 @@ impl Grants {
 
     pub(crate) fn mailbox(&self) -> &str {
         &self.mailbox
+    }
+
+    /// Where it is counted what the plugin uses and tries.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Notes what was tried, and refuses it.
+    fn refuse<T>(&self, attempt: Attempt, what: &str, why: String) -> Result<T, Failure> {
+        self.activity.refuse(attempt, what);
+        Err(Failure::Forbidden(why))
     }
 
     /// Whether the account may be altered.
@@ -84,14 +98,22 @@ impl Grants {
     /// # Errors
     /// `forbidden`, naming both keys.
     pub(crate) fn network(&self, host: &str, port: u16, default_port: u16, clear: bool) -> Result<(), Failure> {
-        let spec = self.account()?;
         let shown = clean(host, 255);
+        let tried = format!("{shown}:{port}");
+        let spec = match self.account() {
+            Ok(spec) => spec,
+            Err(failure) => {
+                self.activity.refuse(Attempt::Connect, &tried);
+                return Err(failure);
+            }
+        };
         if clear && spec.settings.get("tls").and_then(Value::as_str) != Some("insecure") {
-            return Err(Failure::Forbidden(format!(
+            let why = format!(
                 "connector `{}` wanted a connection without encryption to {shown}, and the settings of mailbox `{}` \
                  do not say tls = \"insecure\"",
                 self.plugin, self.mailbox
-            )));
+            );
+            return self.refuse(Attempt::ClearText, &tried, why);
         }
         let mut asked = Vec::new();
         for permission in &self.permissions {
@@ -132,12 +154,13 @@ impl Grants {
         } else {
             asked.join("; ")
         };
-        Err(Failure::Forbidden(format!(
+        let why = format!(
             "connector `{}` wanted to connect to {shown}:{port} for mailbox `{}`. Two keys are needed: its description \
              must ask for it (it asks: {asked}), and the settings must name the host and port, or list the host in \
              `allow`",
             self.plugin, self.mailbox
-        )))
+        );
+        self.refuse(Attempt::Connect, &tried, why)
     }
 
     fn port(&self, spec: &AccountSpec, key: &str) -> Option<u16> {
@@ -153,8 +176,14 @@ impl Grants {
     /// # Errors
     /// `forbidden`, naming both keys.
     pub(crate) fn folder(&self, setting: &str) -> Result<(PathBuf, bool), Failure> {
-        let spec = self.account()?;
         let shown = clean(setting, 128);
+        let spec = match self.account() {
+            Ok(spec) => spec,
+            Err(failure) => {
+                self.activity.refuse(Attempt::Folder, &shown);
+                return Err(failure);
+            }
+        };
         let asked = self.permissions.iter().find_map(|permission| match permission {
             Permission::Files { setting: asked, write } if asked == setting => Some(*write),
             _ => None,
@@ -170,11 +199,12 @@ impl Grants {
             } else {
                 known.join(", ")
             };
-            return Err(Failure::Forbidden(format!(
+            let why = format!(
                 "connector `{}` wanted the folder of setting `{shown}` for mailbox `{}`. Two keys are needed: its \
                  description must ask for files({shown}) (it asks: {known}), and the settings must name the folder",
                 self.plugin, self.mailbox
-            )));
+            );
+            return self.refuse(Attempt::Folder, &shown, why);
         };
         let Some(path) = spec
             .settings
@@ -182,11 +212,12 @@ impl Grants {
             .and_then(Value::as_str)
             .filter(|path| !path.is_empty())
         else {
-            return Err(Failure::Forbidden(format!(
+            let why = format!(
                 "connector `{}` asks for files({shown}), and the settings of mailbox `{}` name no folder there: add \
                  `{shown} = \"…\"`",
                 self.plugin, self.mailbox
-            )));
+            );
+            return self.refuse(Attempt::Folder, &shown, why);
         };
         Ok((spec.base.join(path), write && self.writable()))
     }
@@ -248,6 +279,7 @@ mod tests {
             pins: Vec::new(),
             compress: None,
             connections: Connections::default(),
+            activity: Activity::default(),
             base: "/base".into(),
             endpoints: endpoints.iter().map(|host| (*host).to_owned()).collect(),
             timeouts: crate::Timeouts::default(),
@@ -373,9 +405,71 @@ mod tests {
 
     #[test]
     fn nothing_is_granted_for_describing() {
-        let none = Grants::none("x");
+        let activity = Activity::default();
+        let none = Grants::none("x", &activity);
         refusal(none.folder("root"));
         refusal(none.network("a", 1, 993, false));
         assert!(!none.writable());
+        assert_eq!(tried(&none), ["Folder root", "Connect a:1"]);
+    }
+
+    /// What was noted, in order.
+    fn tried(grants: &Grants) -> Vec<String> {
+        let refused = grants.activity().usage().refused;
+        refused
+            .iter()
+            .map(|it| format!("{:?} {}", it.attempt, it.what))
+            .collect()
+    }
+
+    #[test]
+    fn names_that_look_like_the_granted_one_are_refused_and_noted() {
+        let grants = grants(
+            vec![network("port"), Permission::Endpoint("*.api.example".into())],
+            json!({"host": "mail.example", "port": 993}),
+            &["*.api.example"],
+        );
+        for host in ["MAIL.example", "mail.example."] {
+            grants.network(host, 993, 993, false).unwrap();
+        }
+        let tricks = [
+            "mail.example..",
+            ".mail.example",
+            " mail.example",
+            "mail.example ",
+            "mail.example:993",
+            "mail.example/",
+            "mail.example@evil.example",
+            "evil.example#mail.example",
+            "mail.example\0.evil.example",
+            "mail。example",
+            "ｍail.example",
+            "mаil.example",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "[::1]",
+            "::ffff:127.0.0.1",
+            "localhost",
+            "api.example",
+            ".api.example",
+            "x.api.example.evil.example",
+            "xapi.example",
+        ];
+        for host in tricks {
+            refusal(grants.network(host, 993, 993, false));
+        }
+        for port in [0, 25, 143, 65535] {
+            refusal(grants.network("mail.example", port, 993, false));
+        }
+        assert_eq!(tried(&grants).len(), tricks.len() + 4);
+        assert!(tried(&grants).contains(&"Connect mail.example:25".to_owned()));
+    }
+
+    #[test]
+    fn clear_text_that_was_tried_is_noted() {
+        let grants = grants(vec![network("port")], json!({"host": "mail.example", "port": 143}), &[]);
+        refusal(grants.network("mail.example", 143, 143, true));
+        assert_eq!(tried(&grants), ["ClearText mail.example:143"]);
     }
 }

@@ -10,12 +10,13 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 use whimbrel_wire::{BlobStore, Trust};
 
-use crate::PluginLimits;
+use crate::activity::Interface;
 use crate::convert::clean;
 use crate::grants::Grants;
-use crate::host::blobs::Usage;
+use crate::host::blobs::{Trouble, Usage};
 use crate::host::{log, wasi};
 use crate::runtime::{Shared, TICK};
+use crate::{Activity, PluginLimits};
 
 /// What every call of the host costs a plugin beside the time that the host takes: a loop of empty calls ends too.
 const HOST_CALL: Duration = Duration::from_micros(5);
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub table: ResourceTable,
     pub wasi: WasiCtx,
     pub grants: Arc<Grants>,
+    pub activity: Activity,
     pub blobs: BlobStore,
     pub limits: Arc<PluginLimits>,
     pub clock: Clock,
@@ -62,6 +64,7 @@ enum Exceeded {
 struct Memory {
     bytes: usize,
     limit: u64,
+    activity: Activity,
 }
 
 impl ResourceLimiter for Memory {
@@ -71,6 +74,7 @@ impl ResourceLimiter for Memory {
             return Err(Exceeded::Memory(self.limit >> 20).into());
         }
         self.bytes = bytes;
+        self.activity.memory(bytes as u64);
         Ok(true)
     }
 
@@ -92,13 +96,16 @@ struct Reading {
     spent: Duration,
     /// Since when the plugin runs; none while it waits for the host.
     since: Option<Instant>,
+    /// Where all of it is added up.
+    activity: Activity,
 }
 
 impl Clock {
-    fn new() -> Self {
+    fn new(activity: Activity) -> Self {
         Self(Arc::new(Mutex::new(Reading {
             spent: Duration::ZERO,
             since: None,
+            activity,
         })))
     }
 
@@ -107,10 +114,14 @@ impl Clock {
     }
 
     fn start(&self) {
-        *self.reading() = Reading {
-            spent: Duration::ZERO,
-            since: Some(Instant::now()),
-        };
+        let mut reading = self.reading();
+        reading.spent = Duration::ZERO;
+        reading.since = Some(Instant::now());
+    }
+
+    /// The call is over.
+    fn stop(&self) {
+        self.reading().pause();
     }
 
     /// Stops the plugin's time until the guard is dropped.
@@ -136,7 +147,9 @@ impl Reading {
     /// elsewhere, and is not the plugin's fault.
     fn pause(&mut self) {
         if let Some(since) = self.since.take() {
-            self.spent += since.elapsed().min(2 * TICK);
+            let stretch = since.elapsed().min(2 * TICK);
+            self.spent += stretch;
+            self.activity.computed(stretch);
         }
     }
 }
@@ -147,6 +160,14 @@ pub(crate) struct HostTime(Clock);
 impl Drop for HostTime {
     fn drop(&mut self) {
         self.0.resume();
+    }
+}
+
+impl State {
+    /// A call of the host: counted, and free of the plugin's time until the guard is dropped.
+    pub(crate) fn host(&self, interface: Interface) -> HostTime {
+        self.activity.host_call(interface);
+        self.clock.host()
     }
 }
 
@@ -169,11 +190,14 @@ impl Running {
         let limits = Arc::clone(&shared.limits);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.max_handles);
-        let clock = Clock::new();
+        let activity = grants.activity().clone();
+        activity.instance();
+        let clock = Clock::new(activity.clone());
         let state = State {
             table,
             wasi: wasi::nothing(&grants),
             grants,
+            activity: activity.clone(),
             blobs: shared.blobs.clone(),
             clock: clock.clone(),
             usage: Arc::default(),
@@ -184,6 +208,7 @@ impl Running {
             memory: Memory {
                 bytes: 0,
                 limit: limits.memory_bytes,
+                activity,
             },
             limits,
         };
@@ -235,13 +260,47 @@ pub(crate) async fn watch<T>(clock: Clock, call: impl Future<Output = wasmtime::
     loop {
         tokio::select! {
             biased;
-            answer = &mut call => return answer,
+            answer = &mut call => {
+                clock.stop();
+                return answer;
+            }
             () = tokio::time::sleep(REST / 4) => {
                 if clock.resting() > REST {
                     return Err(Exceeded::Rest(REST).into());
                 }
             }
         }
+    }
+}
+
+/// What ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It took too long.
+    Time,
+    /// It wanted too much memory.
+    Memory,
+    /// It trapped.
+    Trap,
+    /// It did what the host does not let it.
+    Misuse,
+    /// The host's own trouble.
+    Host,
+}
+
+/// What ended a call, for counting.
+pub(crate) fn cause(error: &wasmtime::Error) -> Cause {
+    match error.downcast_ref::<Exceeded>() {
+        Some(Exceeded::Cpu(_) | Exceeded::Rest(_)) => return Cause::Time,
+        Some(Exceeded::Memory(_) | Exceeded::Table) => return Cause::Memory,
+        None => {}
+    }
+    if error.downcast_ref::<Trouble>().is_some() {
+        Cause::Host
+    } else if error.downcast_ref::<Trap>().is_some() || error.downcast_ref::<I32Exit>().is_some() {
+        Cause::Trap
+    } else {
+        Cause::Misuse
     }
 }
 
@@ -268,7 +327,8 @@ mod tests {
 
     #[test]
     fn time_in_the_host_is_free_and_calls_are_not() {
-        let clock = Clock::new();
+        let activity = Activity::default();
+        let clock = Clock::new(activity.clone());
         clock.start();
         {
             let _host = clock.host();
@@ -276,6 +336,8 @@ mod tests {
         }
         let spent = clock.reading().spent;
         assert!(spent >= HOST_CALL && spent < Duration::from_millis(50), "{spent:?}");
+        clock.stop();
+        assert!(activity.usage().computing_ms < 50);
     }
 
     #[test]
@@ -283,18 +345,35 @@ mod tests {
         let mut reading = Reading {
             spent: Duration::ZERO,
             since: Instant::now().checked_sub(Duration::from_secs(9)),
+            activity: Activity::default(),
         };
         reading.pause();
         assert_eq!(reading.spent, 2 * TICK);
         assert!(reading.since.is_none());
+        assert_eq!(reading.activity.usage().computing_ms, 20);
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        assert_eq!(cause(&Exceeded::Cpu(TICK).into()), Cause::Time);
+        assert_eq!(cause(&Exceeded::Table.into()), Cause::Memory);
+        assert_eq!(cause(&Trap::UnreachableCodeReached.into()), Cause::Trap);
+        assert_eq!(cause(&Trouble::new(&std::io::Error::other("x")).into()), Cause::Host);
+        assert_eq!(cause(&wasmtime::Error::msg("passed 9 UIDs")), Cause::Misuse);
     }
 
     #[test]
     fn memory_counts_over_all_memories() {
-        let mut memory = Memory { bytes: 0, limit: 100 };
+        let mut memory = Memory {
+            bytes: 0,
+            limit: 100,
+            activity: Activity::default(),
+        };
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(memory.memory_growing(0, 40, None).unwrap());
         let error = memory.memory_growing(60, 61, None).unwrap_err();
         assert!(why(&error).starts_with("it asked for more than"), "{}", why(&error));
+        assert_eq!(cause(&error), Cause::Memory);
+        assert_eq!(memory.activity.usage().peak_memory, 100);
     }
 }

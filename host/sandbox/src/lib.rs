@@ -13,6 +13,7 @@
 //! names it, within bounded time and memory; the next call finds a fresh instance.
 
 mod account;
+mod activity;
 mod bindings;
 mod connections;
 mod convert;
@@ -26,6 +27,7 @@ mod runtime;
 mod validate;
 
 pub use account::{AccountSpec, Destination, Item, Source};
+pub use activity::{Activity, Attempt, HostCalls, Refusal, Usage};
 pub use connections::{Connection, Connections};
 pub use load::{LoadError, Plugin};
 pub use runtime::{PluginLimits, Runtime, RuntimeConfig};

@@ -17,7 +17,7 @@ use crate::grants::{Grants, Use};
 use crate::inspect::{Facts, Unfit, inspect, spoken_versions};
 use crate::instance::{Running, State, watch, why};
 use crate::runtime::Shared;
-use crate::{AccountSpec, Destination, Source, convert, validate};
+use crate::{AccountSpec, Activity, Destination, Source, Usage, convert, validate};
 
 /// Bytes of a plugin's file.
 const MOST: u64 = 64 << 20;
@@ -104,6 +104,7 @@ struct Inner {
     description: Description,
     settings: Validator,
     account: Validator,
+    describing: Activity,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -158,7 +159,8 @@ pub(crate) async fn load(shared: &Arc<Shared>, path: &Path) -> Result<Plugin, Lo
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let grants = Arc::new(Grants::none(&name));
+    let activity = Activity::default();
+    let grants = Arc::new(Grants::none(&name, &activity));
     let description = async {
         let mut running = Running::new(shared, &pre, grants, place).await?;
         // A component that exports all the names with other types is found out here, not in the middle of a mailbox.
@@ -198,6 +200,7 @@ pub(crate) async fn load(shared: &Arc<Shared>, path: &Path) -> Result<Plugin, Lo
         description,
         settings,
         account,
+        describing: activity,
     };
     Ok(Plugin { inner: Arc::new(inner) })
 }
@@ -320,6 +323,11 @@ impl Plugin {
     /// Whether it exports `destination`.
     pub fn can_write(&self) -> bool {
         self.inner.facts.can_write
+    }
+
+    /// What it used and tried while it described itself, with nothing granted.
+    pub fn describing(&self) -> Usage {
+        self.inner.describing.usage()
     }
 
     /// The interfaces it imports, sorted.

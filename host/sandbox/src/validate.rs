@@ -525,4 +525,55 @@ mod tests {
             assert!(!is_semver(bad), "{bad}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a plugin returns: it is judged, and a lie is told in a sentence that fits on a screen.
+        #[test]
+        #[test]
+        fn no_guest_value_panics(
+            texts in proptest::collection::vec("\\PC{0,40}|[\\x00-\\x20\\u{202e}]{0,9}", 12),
+            long in 0usize..3,
+            number in proptest::prelude::any::<u64>(),
+        ) {
+            let limits = PluginLimits::default();
+            let text = |at: usize| texts[at].repeat([1, 100, 2000][long]);
+            let mut meta_of = item_of(&text(0));
+            meta_of.revision = text(1);
+            meta_of.flags = vec![text(2), text(3)];
+            meta_of.attributes = vec![(text(4), text(5))];
+            let mut collection_of = mailbox(&text(6));
+            collection_of.path = vec![text(7), String::new()];
+            let told = [
+                item(&meta_of, &text(8), &text(9), &limits),
+                collections(&[collection_of.clone(), collection_of], &limits),
+                page(&Page {
+                    changes: vec![Change::Marked(meta_of), Change::Vanished(text(9))],
+                    cursor: text(10),
+                    ..Page::default()
+                }, Some(&text(10)), u32::try_from(number % 5).unwrap_or(0), &limits),
+                placement(&Placement {
+                    id: Some(text(0)),
+                    revision: Some(text(1)),
+                    outcome: Outcome::Created,
+                    alterations: vec![text(2)],
+                }, &limits),
+                ids("collections", &[text(3)], &limits),
+                description(&Description {
+                    name: text(0),
+                    version: text(1),
+                    summary: text(2),
+                    homepage: Some(text(3)),
+                    kinds: vec![Kind::Message],
+                    abilities: Abilities::default(),
+                    permissions: vec![Permission::Endpoint(text(4)), Permission::Files { setting: text(5), write: true }],
+                    settings_schema: text(6),
+                    account_schema: "{}".to_owned(),
+                }),
+            ];
+            for lie in told.into_iter().filter_map(Result::err) {
+                proptest::prop_assert!(!lie.is_empty() && lie.len() < 1000, "{}", lie);
+                proptest::prop_assert!(!lie.chars().any(char::is_control), "{:?}", lie);
+            }
+        }
+    }
 }

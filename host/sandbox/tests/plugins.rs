@@ -61,9 +61,18 @@ async fn a_plugin_tells_what_it_is() {
         plugin
             .imports()
             .iter()
-            .all(|import| import.starts_with("whimbrel:connector/")),
+            .all(|import| import.starts_with("whimbrel:connector/") || import.starts_with("wasi:")),
         "{:?}",
         plugin.imports()
+    );
+    let honest = bench.load("memory").await;
+    assert!(
+        honest
+            .imports()
+            .iter()
+            .all(|import| import.starts_with("whimbrel:connector/")),
+        "{:?}",
+        honest.imports()
     );
 }
 
@@ -325,6 +334,91 @@ async fn closed_doors_stay_closed() {
         );
         let text = forbidden(plugin.source(&bench.spec(json!({"mode": mode}))).await);
         assert!(text.contains("name no folder"), "{mode}: {text}");
+    }
+}
+
+/// Of an account, after what it was opened for: sort and text of each attempt.
+async fn attempts(bench: &Bench, plugin: &Plugin, settings: serde_json::Value) -> (Result<(), Failure>, Vec<String>) {
+    let spec = bench.spec(settings);
+    let result = plugin.source(&spec).await.map(drop);
+    let refused = spec.activity.usage().refused;
+    let told = refused.iter().map(|it| format!("{:?} {}", it.attempt, it.what));
+    (result, told.collect())
+}
+
+#[tokio::test]
+async fn every_attempt_is_noted() {
+    let bench = Bench::new();
+    let plugin = misbehaving(&bench).await;
+    for folder in ["own", "other"] {
+        std::fs::create_dir(bench.folder().join(folder)).unwrap();
+        std::fs::write(bench.folder().join(folder).join("kept"), "as it was").unwrap();
+    }
+    let settings = |mode: &str| json!({"mode": mode, "folder": "own", "host": "127.0.0.1", "port": 993});
+    for (mode, expected) in [
+        ("host-tricks", "Connect 127.0.0.1:25"),
+        ("host-tricks", "Connect evil.invalid#127.0.0.1:993"),
+        ("other-mailbox", "Outside ../other/secret"),
+        ("other-mailbox", "Outside /proc/self/environ"),
+        ("write-source", "Write write a file"),
+        ("write-source", "Write remove a file"),
+        ("ungranted-setting", "Folder mode"),
+    ] {
+        let (result, told) = attempts(&bench, &plugin, settings(mode)).await;
+        forbidden(result);
+        assert!(told.iter().any(|it| it == expected), "{mode}: {told:?}");
+    }
+    let (result, told) = attempts(&bench, &plugin, settings("hoard-folders")).await;
+    assert!(internal(result).contains("16 folders open"), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("Misuse in `open`: it has 16 folders open")),
+        "{told:?}"
+    );
+    let kept = std::fs::read_to_string(bench.folder().join("own/kept")).unwrap();
+    assert_eq!(kept, "as it was");
+    assert_eq!(std::fs::read_dir(bench.folder().join("own")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn wasi_gives_nothing_of_the_machine() {
+    let bench = Bench::new();
+    let plugin = misbehaving(&bench).await;
+    plugin.source(&bench.spec(json!({"mode": "ask-wasi"}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_connector_uses_is_counted() {
+    let bench = Bench::new();
+    let plugin = misbehaving(&bench).await;
+    let spec = bench.spec(json!({"mode": "good"}));
+    let mut account = plugin.source(&spec).await.unwrap();
+    account.collections().await.unwrap();
+    account.fetch("INBOX", &ids(["1", "2"])).await.unwrap();
+    let usage = spec.activity.usage();
+    assert_eq!((usage.calls, usage.instances), (3, 1), "{usage:?}");
+    assert!(usage.host_calls.blobs >= 2 && usage.bytes_out > 50, "{usage:?}");
+    assert!(usage.peak_memory > 0 && usage.peak_memory < 64 << 20, "{usage:?}");
+    assert!(usage.is_quiet(), "{usage:?}");
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_limit_are_refused() {
+    let bench = Bench::with(PluginLimits {
+        max_held_bytes: 20 << 20,
+        ..PluginLimits::default()
+    });
+    let plugin = misbehaving(&bench).await;
+    for (mode, cause) in [
+        ("fill-disk", "holds bodies of its own of more than 20971520 bytes"),
+        ("hoard-handles", "holds more than 100000 handles"),
+    ] {
+        let spec = bench.spec(json!({"mode": mode}));
+        let mut account = plugin.source(&spec).await.unwrap();
+        let text = internal(account.changes("INBOX", None, 10).await);
+        assert!(text.contains(cause), "{mode}: {text}");
+        let refused = spec.activity.usage().refused;
+        assert!(refused.iter().any(|it| it.what.contains(cause)), "{mode}: {refused:?}");
     }
 }
 

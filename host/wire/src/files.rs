@@ -19,6 +19,7 @@ use whimbrel_model::{Failure, Timestamp};
 use crate::blob::{Blob, FileBody, Reopen};
 use failure::{failed, is_missing};
 use listing::{Listings, Window};
+pub use names::leads_out;
 use unsynced::{FileId, Unsynced};
 
 /// Entries that one call lists at most.

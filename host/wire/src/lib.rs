@@ -7,8 +7,12 @@ pub mod imap;
 mod places;
 mod tls;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use imap::fuzzing;
+
 pub use blob::{Blob, BlobReader, BlobStore, BlobStoreConfig, BlobWriter, MAX_SEGMENTS, PIECE_BYTES};
 pub use credentials::{Credentials, Secret};
-pub use files::{Entry, Folder, MOST_ENTRIES};
+pub use files::{Entry, Folder, MOST_ENTRIES, leads_out};
 pub use imap::Timeouts;
 pub use tls::{Pin, Protection, Tls, Trust};

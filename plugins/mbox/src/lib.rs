@@ -6,6 +6,8 @@ mod dates;
 mod deliver;
 mod destination;
 mod from_line;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lines;
 mod marks;
 mod names;

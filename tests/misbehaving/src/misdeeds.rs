@@ -2,10 +2,12 @@
 
 use std::hint::black_box;
 
+use whimbrel_plugin::bindings::connector::whimbrel::connector::blobs::Writer;
 use whimbrel_plugin::imap::{Security, Session};
-use whimbrel_plugin::{Failure, Result, Settings, files, log, warn};
+use whimbrel_plugin::{Blob, Failure, Result, Settings, files, log, warn};
 
 use crate::settings::Mode;
+use crate::{attempts, wasi};
 
 /// Computes for ever.
 pub fn spin() -> ! {
@@ -46,6 +48,27 @@ pub fn flood_log() {
     }
 }
 
+/// Makes bodies, each with a writer, and holds them.
+pub fn fill_disk() -> ! {
+    let piece = vec![b'x'; 1024 * 1024];
+    let mut all = Vec::new();
+    loop {
+        let writer = Writer::new();
+        for _ in 0..8 {
+            writer.write(&piece);
+        }
+        all.push(Writer::finish(writer));
+    }
+}
+
+/// Makes bodies of nothing, and holds them.
+pub fn hoard_handles() -> ! {
+    let mut all = Vec::new();
+    loop {
+        all.push(Blob::new(&[]));
+    }
+}
+
 /// What is tried when an account is opened. A refusal is passed on; success is a fault of the host's.
 pub fn on_open(mode: Mode, settings: &Settings) -> Result<()> {
     let refused: Result<()> = match mode {
@@ -65,6 +88,13 @@ pub fn on_open(mode: Mode, settings: &Settings) -> Result<()> {
                 Ok(())
             };
         }
+        Mode::HostTricks => return attempts::host_tricks(settings),
+        Mode::ReadSecrets => return attempts::read_secrets(settings),
+        Mode::OtherMailbox => return attempts::other_mailbox(),
+        Mode::WriteSource => return attempts::write_source(),
+        Mode::WriteImap => return attempts::write_imap(settings),
+        Mode::AskWasi => return wasi::ask(),
+        Mode::HoardFolders => return attempts::hoard_folders(),
         _ => return Ok(()),
     };
     refused?;

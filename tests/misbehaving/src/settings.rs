@@ -44,6 +44,16 @@ pub enum Mode {
     Garbage,
     FloodLog,
     SecretSettings,
+    HostTricks,
+    ReadSecrets,
+    OtherMailbox,
+    WriteSource,
+    WriteImap,
+    AskWasi,
+    OddNames,
+    FillDisk,
+    HoardHandles,
+    HoardFolders,
 }
 
 /// Name, mode, the call in which it strikes, and what it does.
@@ -195,6 +205,61 @@ pub const MODES: &[(&str, Mode, &str, &str)] = &[
         "open",
         "fails where it finds a secret among its settings, else is good",
     ),
+    (
+        "host-tricks",
+        Mode::HostTricks,
+        "open",
+        "connects to names, addresses and ports that look like the granted ones",
+    ),
+    (
+        "read-secrets",
+        Mode::ReadSecrets,
+        "open",
+        "looks for a password (`needle`, reversed) in everything that the host gives, else is good",
+    ),
+    (
+        "other-mailbox",
+        Mode::OtherMailbox,
+        "open",
+        "reads the folder of another mailbox beside its own",
+    ),
+    (
+        "write-source",
+        Mode::WriteSource,
+        "open",
+        "changes the folder that a source only reads",
+    ),
+    (
+        "write-imap",
+        Mode::WriteImap,
+        "open",
+        "changes the IMAP account that a source only reads",
+    ),
+    (
+        "ask-wasi",
+        Mode::AskWasi,
+        "open",
+        "looks for environment, arguments, folders and name look-ups in WASI, else is good",
+    ),
+    (
+        "odd-names",
+        Mode::OddNames,
+        "collections",
+        "names a folder with control and reordering characters",
+    ),
+    ("fill-disk", Mode::FillDisk, "changes", "makes bodies without end"),
+    (
+        "hoard-handles",
+        Mode::HoardHandles,
+        "changes",
+        "holds bodies without end",
+    ),
+    (
+        "hoard-folders",
+        Mode::HoardFolders,
+        "open",
+        "opens its folder without end",
+    ),
 ];
 
 /// What the admin, or a mailbox, sets.
@@ -205,6 +270,15 @@ pub struct Settings {
     /// How many messages there are.
     #[serde(default = "twenty")]
     pub messages: u32,
+    /// The server that is granted.
+    #[serde(default)]
+    pub host: String,
+    /// Its port.
+    #[serde(default)]
+    pub port: u16,
+    /// A password, reversed, so that nobody finds it here.
+    #[serde(default)]
+    pub needle: String,
 }
 
 fn good() -> String {
@@ -244,7 +318,7 @@ impl Settings {
 pub fn schema() -> String {
     let names: Vec<String> = MODES.iter().map(|(name, ..)| format!("\"{name}\"")).collect();
     format!(
-        r#"{{"type":"object","properties":{{"mode":{{"enum":[{}],"default":"good"}},"messages":{{"type":"integer","minimum":0,"default":20}},"folder":{{"type":"string"}},"user":{{"type":"string"}},"password":{{}}}}}}"#,
+        r#"{{"type":"object","properties":{{"mode":{{"enum":[{}],"default":"good"}},"messages":{{"type":"integer","minimum":0,"default":20}},"folder":{{"type":"string"}},"host":{{"type":"string"}},"port":{{"type":"integer"}},"tls":{{"type":"string"}},"needle":{{"type":"string"}},"user":{{"type":"string"}},"password":{{}}}}}}"#,
         names.join(",")
     )
 }

@@ -40,6 +40,10 @@ impl whimbrel_plugin::Source for Source {
             Mode::HugeList => (0..1_000_000).map(|n| Collection::new(n.to_string(), ["x"])).collect(),
             Mode::HugeString => vec![Collection::new(INBOX, ["x".repeat(32 * 1024 * 1024)])],
             Mode::DuplicateCollections => vec![inbox.clone(), inbox],
+            Mode::OddNames => vec![
+                inbox,
+                Collection::new("odd", ["\u{1b}[2J\u{202e}gnp.tnes\u{2066}\u{7}\r\nok"]),
+            ],
             _ => vec![inbox],
         })
     }
@@ -53,6 +57,8 @@ impl whimbrel_plugin::Source for Source {
             Mode::Spin => misdeeds::spin(),
             Mode::Allocate => misdeeds::allocate(),
             Mode::FloodLog => misdeeds::flood_log(),
+            Mode::FillDisk => misdeeds::fill_disk(),
+            Mode::HoardHandles => misdeeds::hoard_handles(),
             Mode::Recurse => {
                 let depth = misdeeds::recurse(0);
                 return Err(Failure::internal(format!("the stack holds {depth}")));

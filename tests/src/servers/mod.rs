@@ -25,7 +25,7 @@ use crate::imap::Imap;
 use crate::scratch::Random;
 
 /// The password of every user of every server here.
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "Sesame-7341";
 
 /// What the tests need to know of a server, whichever it is.
 pub trait Server {

@@ -120,11 +120,22 @@ pub fn complain(text: &str) {
     });
 }
 
-/// Without control characters: names and server texts must not drive the terminal.
+/// Without control characters, and without those that reorder or hide what stands beside them: names and server texts must
+/// not drive the terminal, nor look like what they are not.
 pub fn safe(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
-        .collect()
+    let shown = |c: char| match c {
+        '\n' => c,
+        '\u{061c}'
+        | '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => '\u{fffd}',
+        _ if c.is_control() => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -140,5 +151,6 @@ mod tests {
     #[test]
     fn names_do_not_drive_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mb\nc\u{7}é"), "a\u{fffd}[31mb\nc\u{fffd}é");
+        assert_eq!(safe("Sent\u{202e}xobnI\u{feff}"), "Sent\u{fffd}xobnI\u{fffd}");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use whimbrel_engine::{Counts, MailboxReport, Report};
+use serde_json::json;
+use whimbrel_engine::{ConnectorReport, Counts, MailboxReport, Report};
 
 use super::safe;
 use super::table::{Rows, count, plural};
@@ -12,6 +13,8 @@ use crate::settings::units::{show_bytes, show_time};
 const MOST_ROWS: usize = 50;
 /// Problems and notes of one mailbox that are shown.
 const MOST_LINES: usize = 20;
+/// Attempts of one connector that are shown.
+const MOST_ATTEMPTS: usize = 5;
 /// Lines about rules that are shown.
 const MOST_RULES: usize = 60;
 
@@ -160,6 +163,9 @@ fn details(mailbox: &MailboxReport) -> String {
         out += &format!("\n• {}: {}", safe(&mailbox.name), safe(note));
     }
     out += &more(mailbox.notes.len());
+    for connector in &mailbox.connectors {
+        out += &tried(&mailbox.name, connector);
+    }
     if mailbox.counts.failed > 0 {
         let failed = plural(mailbox.counts.failed, "message");
         let name = safe(&mailbox.name);
@@ -168,6 +174,37 @@ fn details(mailbox: &MailboxReport) -> String {
         );
     }
     out
+}
+
+/// What a connector tried and may not; nothing where it tried nothing.
+fn tried(mailbox: &str, connector: &ConnectorReport) -> String {
+    let usage = &connector.usage;
+    let attempts = usage.attempts();
+    if attempts == 0 {
+        return String::new();
+    }
+    let name = safe(mailbox);
+    let mut shown: Vec<String> = usage
+        .refused
+        .iter()
+        .take(MOST_ATTEMPTS)
+        .map(|refusal| {
+            let sort = json!(refusal.attempt);
+            format!("{} ({})", safe(&refusal.what), sort.as_str().unwrap_or_default())
+        })
+        .collect();
+    if usage.refused.len() > MOST_ATTEMPTS || usage.refused_more > 0 {
+        shown.push("…".to_owned());
+    }
+    format!(
+        "\n! {name}, {}: the connector `{}` {} was refused {}: {}\n  → `whimbrel events --only {name}` has them; ask its \
+         vendor why, and do not use it before you know",
+        connector.side,
+        safe(&connector.connector),
+        safe(&connector.version),
+        plural(attempts, "attempt"),
+        shown.join(", ")
+    )
 }
 
 fn more(length: usize) -> String {
@@ -180,9 +217,9 @@ fn more(length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use whimbrel_engine::{Problem, RuleCount, Worked};
     use whimbrel_model::Failure;
+    use whimbrel_sandbox::{Attempt, Refusal, Usage};
 
     use super::*;
 
@@ -270,7 +307,7 @@ mod tests {
             [
                 &["name"],
                 &counts[..],
-                &["worked", "problems", "notes", "rules", "connections"]
+                &["worked", "problems", "notes", "rules", "connections", "connectors"]
             ]
             .concat()
         );
@@ -296,6 +333,37 @@ mod tests {
                 "remedy": whimbrel_engine::remedy(&Failure::OverQuota(String::new())),
             })
         );
+    }
+
+    #[test]
+    fn what_a_connector_tried_is_told_and_nothing_else_of_it() {
+        let mut sample = sample();
+        let refused = |number: u64| Refusal {
+            attempt: Attempt::Connect,
+            what: format!("evil{number}.example:993"),
+            count: number,
+        };
+        let connector = |usage| ConnectorReport {
+            side: "source",
+            connector: "x".into(),
+            version: "1.0.0".into(),
+            usage,
+        };
+        sample.mailboxes[1].connectors = vec![connector(Usage::default())];
+        assert!(!report(&sample).contains("connector `x`"));
+        let usage = Usage {
+            refused: (1..=6).map(refused).collect(),
+            ..Usage::default()
+        };
+        sample.mailboxes[1].connectors = vec![connector(usage)];
+        let text = report(&sample);
+        for part in [
+            "! bob, source: the connector `x` 1.0.0 was refused 21 attempts: evil1.example:993 (connect), ",
+            ", …",
+            "whimbrel events --only bob",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
     }
 
     #[test]

@@ -189,6 +189,14 @@ pub const LIMITS: &[Key] = &[
         "How much memory one instance of a connector may use.",
     ),
     key(
+        "plugin_disk",
+        Form::Size,
+        false,
+        "8GiB",
+        "How much one instance of a connector may hold in message bodies that it makes itself; beyond the memory for bodies they \
+         lie in temporary files. One body may have half of it.",
+    ),
+    key(
         "max_item",
         Form::Size,
         false,
@@ -428,6 +436,32 @@ pub const VERIFY: &[Key] = &[
     ),
 ];
 
+/// `[plugins]`.
+pub const PLUGINS: &[Key] = &[
+    key(
+        "grants",
+        Form::Text,
+        false,
+        "whimbrel.grants.toml",
+        "The file that says which connectors are trusted, relative to the settings file. It is written by the program.",
+    ),
+    key(
+        "trusted_keys",
+        Form::Names,
+        false,
+        "{}",
+        "Keys whose signatures of connectors count, each under a name of yours: 64 hexadecimal digits, or a PEM file relative \
+         to the settings file, e.g. `{ acme = \"keys/acme.pem\" }`.",
+    ),
+    key(
+        "require_signature",
+        Form::Switch,
+        false,
+        "false",
+        "Whether a connector that no trusted key has signed is refused.",
+    ),
+];
+
 /// `[mailboxes]`.
 pub const MAILBOXES: &[Key] = &[key(
     "file",
@@ -461,6 +495,13 @@ pub const FILE: &[Key] = &[
         false,
         "",
         "Which folders are moved, and where to. Case does not matter.",
+    ),
+    key(
+        "plugins",
+        Form::Table(PLUGINS),
+        false,
+        "",
+        "Which connectors are trusted; see [trust](trust.md).",
     ),
     key(
         "mailbox",

@@ -8,6 +8,7 @@ mod mask;
 mod read;
 mod rules;
 mod secrets;
+mod trust;
 pub mod units;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use account::Account;
 pub use mailboxes::document as document_csv;
 pub use read::nearest;
 pub use rules::RuleSettings;
+pub use trust::TrustSettings;
 
 use crate::problem::{Place, Problem, Result, Shown};
 use read::Findings;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub grades: GradeRules,
     /// Whether deletions at the source are mirrored.
     pub deletions: Option<Deletions>,
+    /// Which connectors are trusted.
+    pub trust: TrustSettings,
     /// In the order of the file, then of the CSV file.
     pub mailboxes: Vec<Mailbox>,
     /// Those that are not worked on; rules may send messages to them all the same.
@@ -98,6 +102,8 @@ pub struct Limits {
     pub cpu: Duration,
     /// Bytes of memory of one connector instance.
     pub plugin_memory: u64,
+    /// Bytes of bodies that one connector instance may hold of its own.
+    pub plugin_disk: u64,
     /// Items above so many bytes are left out.
     pub max_item: Option<u64>,
     /// How often in a row something that may pass is tried again.
@@ -113,6 +119,7 @@ impl Default for Limits {
             memory: 256 << 20,
             cpu: Duration::from_secs(30),
             plugin_memory: 64 << 20,
+            plugin_disk: 8 << 30,
             max_item: None,
             retries: 5,
             quiet: Duration::from_secs(5),
@@ -260,6 +267,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
     let grades = verify::read(findings, section(table, "verify"));
     let deletions = deletions::read(section(table, "deletions"));
+    let trust = trust::read(findings, &base, section(table, "plugins"));
     let mut boxes = Vec::new();
     for entry in table
         .get("mailbox")
@@ -305,6 +313,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         rules,
         grades,
         deletions,
+        trust,
         mailboxes: boxes,
         others: Vec::new(),
         warnings,
@@ -402,6 +411,7 @@ fn limits(table: Option<&DeTable<'_>>) -> Limits {
     limits.memory = size("memory").unwrap_or(limits.memory);
     limits.cpu = time("cpu").unwrap_or(limits.cpu);
     limits.plugin_memory = size("plugin_memory").unwrap_or(limits.plugin_memory);
+    limits.plugin_disk = size("plugin_disk").unwrap_or(limits.plugin_disk);
     limits.max_item = size("max_item");
     limits.retries = count("retries").map_or(limits.retries, |number| u32::try_from(number).unwrap_or(u32::MAX));
     limits.quiet = time("quiet").unwrap_or(limits.quiet);

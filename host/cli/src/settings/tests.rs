@@ -91,6 +91,7 @@ fn the_defaults_are_those_that_the_docs_state() {
             "memory" => format!("{}MiB", limits.memory >> 20),
             "cpu" => format!("{}s", limits.cpu.as_secs()),
             "plugin_memory" => format!("{}MiB", limits.plugin_memory >> 20),
+            "plugin_disk" => format!("{}GiB", limits.plugin_disk >> 30),
             "max_item" => String::new(),
             "retries" => limits.retries.to_string(),
             "quiet" => format!("{}s", limits.quiet.as_secs()),
@@ -537,5 +538,56 @@ fn compression_is_left_to_the_program_or_said() {
         "write compress = true or compress = false",
     ] {
         assert!(text.contains(words), "{text}");
+    }
+}
+
+/// Lines of settings, to be put together in any way.
+const LINES: [&str; 20] = [
+    "[migration]",
+    "name = \"x\"",
+    "state = 7",
+    "[source]",
+    "connector = \"imap\"",
+    "settings = { host = \"a\", port = 993, password = \"hunter2\" }",
+    "allow = [\"*.example.org\", 3]",
+    "pin = \"sha256:00\"",
+    "[destination]",
+    "[limits]",
+    "memory = \"99999999999999999999GiB\"",
+    "cpu = \"-1s\"",
+    "max_item = 0x_f",
+    "[plugins]",
+    "trusted_keys = { a = \"../nowhere\", \"b c\" = \"00\" }",
+    "require_signature = true",
+    "[[mailbox]]",
+    "name = \"\\u0000ü\"",
+    "source = { user = \"u\", password = { env = \"\" } }",
+    "[verify]\nserious = [\"nothing\"]\ngood_slight = \"101%\"",
+];
+
+proptest::proptest! {
+    /// Whatever is written: settings, or problems that can be shown.
+    #[test]
+    #[test]
+    fn no_settings_panic(
+        picked in proptest::collection::vec((0..LINES.len(), proptest::prelude::any::<u8>(), ".{0,3}"), 0..25),
+    ) {
+        let mut text = String::new();
+        for (line, how, more) in picked {
+            text += LINES[line];
+            if how < 30 {
+                text.truncate(text.len().saturating_sub(usize::from(how) % 7));
+                while !text.is_char_boundary(text.len()) {
+                    text.pop();
+                }
+                text += &more;
+            }
+            text.push('\n');
+        }
+        if let Err(problem) = Settings::parse(Path::new("nowhere/whimbrel.toml"), &text) {
+            let shown = problem.render();
+            proptest::prop_assert!(!shown.is_empty());
+            let _ = problem.json().to_string();
+        }
     }
 }

@@ -22,7 +22,15 @@ const HALVES: [(&str, &str, &str); 2] = [("spool", "mbox", "old/spool"), ("maild
 /// By which a folder is known as one that a demo wrote, and may be written anew.
 const MARK: &str = "spool.toml";
 /// What a demo writes.
-const CONTENTS: [&str; 6] = ["old", "new", "state", "rules.rhai", "spool.toml", "maildir.toml"];
+const CONTENTS: [&str; 7] = [
+    "old",
+    "new",
+    "state",
+    "rules.rhai",
+    "spool.toml",
+    "maildir.toml",
+    "whimbrel.grants.toml",
+];
 
 /// Lays the old account out, moves it twice, and compares.
 pub async fn run(global: &Global, folder: &Path, output: Output) -> Result<Exit> {

@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail, format_err};
 use whimbrel_wire::{Blob, BlobWriter};
 
+use crate::activity::Interface;
 use crate::bindings::whimbrel::connector::blobs;
 use crate::instance::State;
 
@@ -118,8 +119,18 @@ impl State {
 }
 
 /// The host's disk or memory failed the plugin: nothing that it could do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("could not be served: the host could not keep or read a body: {0}")]
+pub(crate) struct Trouble(String);
+
+impl Trouble {
+    pub(crate) fn new(error: &std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 fn trouble(error: &std::io::Error) -> wasmtime::Error {
-    format_err!("the host could not keep or read a body: {error}")
+    Trouble::new(error).into()
 }
 
 impl blobs::Host for State {}
@@ -132,8 +143,9 @@ impl blobs::HostBlob for State {
                 bytes.len()
             );
         }
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Blobs);
         let share = Share::take(self, bytes.len() as u64, 0)?;
+        self.activity.gave_out(bytes.len());
         // Through the store, so that what plugins hold counts against the memory budget and spills beyond it.
         let mut writer = self.blobs.writer_sized(bytes.len() as u64);
         writer.write(&bytes).await.map_err(|error| trouble(&error))?;
@@ -142,11 +154,12 @@ impl blobs::HostBlob for State {
     }
 
     async fn size(&mut self, body: Resource<Body>) -> Result<u64> {
+        self.activity.host_call(Interface::Blobs);
         Ok(self.table.get(&body)?.blob.size())
     }
 
     async fn hash(&mut self, body: Resource<Body>) -> Result<Vec<u8>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Blobs);
         let print = self.body(&body)?.fingerprint().await.map_err(|error| trouble(&error))?;
         Ok(print.exact.0.to_vec())
     }
@@ -156,22 +169,25 @@ impl blobs::HostBlob for State {
         if length > PIECE {
             bail!("read {length} bytes of a body in one go; the limit is {PIECE}");
         }
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Blobs);
         let bytes = self
             .body(&body)?
             .read_at(offset, length)
             .await
             .map_err(|error| trouble(&error))?;
+        self.activity.took_in(bytes.len());
         Ok(bytes.into())
     }
 
     async fn slice(&mut self, body: Resource<Body>, offset: u64, length: u64) -> Result<Resource<Body>> {
+        self.activity.host_call(Interface::Blobs);
         let body = self.table.get(&body)?;
         let (part, written) = (body.blob.slice(offset, length), body.written.clone());
         self.lend_written(part, written)
     }
 
     async fn concat(&mut self, parts: Vec<Resource<Body>>) -> Result<Resource<Body>> {
+        self.activity.host_call(Interface::Blobs);
         let mut blobs = Vec::with_capacity(parts.len());
         let mut written: Vec<Arc<Share>> = Vec::new();
         for part in &parts {
@@ -193,6 +209,7 @@ impl blobs::HostBlob for State {
 
 impl blobs::HostWriter for State {
     async fn new(&mut self) -> Result<Resource<Writer>> {
+        self.activity.host_call(Interface::Blobs);
         let writer = Writer {
             writer: self.blobs.writer(),
             shares: Vec::new(),
@@ -201,7 +218,7 @@ impl blobs::HostWriter for State {
     }
 
     async fn write(&mut self, writer: Resource<Writer>, bytes: Vec<u8>) -> Result<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Blobs);
         let limit = self.limits.max_body_bytes;
         let share = Share::take(self, bytes.len() as u64, 0)?;
         let held = self.table.get_mut(&writer)?;
@@ -210,11 +227,12 @@ impl blobs::HostWriter for State {
         }
         held.writer.write(&bytes).await.map_err(|error| trouble(&error))?;
         held.add(share);
+        self.activity.gave_out(bytes.len());
         Ok(())
     }
 
     async fn finish(&mut self, writer: Resource<Writer>) -> Result<Resource<Body>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Blobs);
         let Writer { writer, shares } = self.table.delete(writer)?;
         let blob = writer.finish().await.map_err(|error| trouble(&error))?;
         self.lend_written(blob, shares)

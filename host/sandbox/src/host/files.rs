@@ -3,8 +3,10 @@
 use wasmtime::Result;
 use wasmtime::component::Resource;
 use whimbrel_model::Failure;
-use whimbrel_wire::{Blob, Folder as Wire, MOST_ENTRIES};
+use whimbrel_wire::{Blob, Folder as Wire, MOST_ENTRIES, leads_out};
 
+use crate::Attempt;
+use crate::activity::Interface;
 use crate::bindings::types::Timestamp;
 use crate::bindings::whimbrel::connector::files;
 use crate::convert;
@@ -19,6 +21,18 @@ pub struct Folder(Wire);
 impl State {
     fn folder(&self, handle: &Resource<Folder>) -> HostResult<Wire> {
         Ok(self.table.get(handle)?.0.clone())
+    }
+
+    /// The folder for something at this path; `change` is what is to be changed there. Whether it may be, the folder says:
+    /// here it is only noted that it was tried.
+    fn folder_at(&self, handle: &Resource<Folder>, path: &str, change: Option<&str>) -> HostResult<Wire> {
+        let folder = self.folder(handle)?;
+        if leads_out(path) {
+            self.activity.refuse(Attempt::Outside, path);
+        } else if let Some(change) = change.filter(|_| !folder.is_writable()) {
+            self.activity.refuse(Attempt::Write, change);
+        }
+        Ok(folder)
     }
 
     /// The body that is to go into a file.
@@ -45,7 +59,7 @@ impl files::Host for State {}
 
 impl files::HostFolder for State {
     async fn open(&mut self, setting: String) -> HostResult<Resource<Folder>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         let (path, write) = self.grants.folder(&setting)?;
         if self.folders >= self.limits.max_folders {
             let text = format!("has {} folders open already; the limit is {0}", self.limits.max_folders);
@@ -64,15 +78,18 @@ impl files::HostFolder for State {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<Vec<files::Entry>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         let limit = limit.min(MOST_ENTRIES);
-        let entries = self.folder(&folder)?.entries(&path, after.as_deref(), limit).await?;
+        let entries = self
+            .folder_at(&folder, &path, None)?
+            .entries(&path, after.as_deref(), limit)
+            .await?;
         Ok(entries.into_iter().map(entry).collect())
     }
 
     async fn stat(&mut self, folder: Resource<Folder>, path: String) -> HostResult<Option<files::Entry>> {
-        let _waiting = self.clock.host();
-        Ok(self.folder(&folder)?.stat(&path).await?.map(entry))
+        let _waiting = self.host(Interface::Files);
+        Ok(self.folder_at(&folder, &path, None)?.stat(&path).await?.map(entry))
     }
 
     async fn read(
@@ -82,8 +99,11 @@ impl files::HostFolder for State {
         offset: u64,
         length: Option<u64>,
     ) -> HostResult<Resource<Body>> {
-        let _waiting = self.clock.host();
-        let blob = self.folder(&folder)?.read(&path, offset, length).await?;
+        let _waiting = self.host(Interface::Files);
+        let blob = self
+            .folder_at(&folder, &path, None)?
+            .read(&path, offset, length)
+            .await?;
         Ok(self.lend(blob)?)
     }
 
@@ -94,47 +114,66 @@ impl files::HostFolder for State {
         content: Resource<Body>,
         replace: bool,
     ) -> HostResult<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         let content = self.content(&content)?;
-        Ok(self.folder(&folder)?.write(&path, &content, replace).await?)
+        Ok(self
+            .folder_at(&folder, &path, Some("write a file"))?
+            .write(&path, &content, replace)
+            .await?)
     }
 
     async fn append(&mut self, folder: Resource<Folder>, path: String, content: Resource<Body>) -> HostResult<u64> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         let content = self.content(&content)?;
-        Ok(self.folder(&folder)?.append(&path, &content).await?)
+        Ok(self
+            .folder_at(&folder, &path, Some("append to a file"))?
+            .append(&path, &content)
+            .await?)
     }
 
     async fn truncate(&mut self, folder: Resource<Folder>, path: String, bytes: u64) -> HostResult<()> {
-        let _waiting = self.clock.host();
-        Ok(self.folder(&folder)?.truncate(&path, bytes).await?)
+        let _waiting = self.host(Interface::Files);
+        Ok(self
+            .folder_at(&folder, &path, Some("cut a file"))?
+            .truncate(&path, bytes)
+            .await?)
     }
 
     async fn create(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
-        let _waiting = self.clock.host();
-        Ok(self.folder(&folder)?.create(&path).await?)
+        let _waiting = self.host(Interface::Files);
+        Ok(self
+            .folder_at(&folder, &path, Some("make a folder"))?
+            .create(&path)
+            .await?)
     }
 
     async fn rename(&mut self, folder: Resource<Folder>, path: String, to: String) -> HostResult<()> {
-        let _waiting = self.clock.host();
-        Ok(self.folder(&folder)?.rename(&path, &to).await?)
+        let _waiting = self.host(Interface::Files);
+        let from = self.folder_at(&folder, &path, Some("rename a file"))?;
+        if leads_out(&to) {
+            self.activity.refuse(Attempt::Outside, &to);
+        }
+        Ok(from.rename(&path, &to).await?)
     }
 
     async fn set_modified(&mut self, folder: Resource<Folder>, path: String, at: Timestamp) -> HostResult<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         Ok(self
-            .folder(&folder)?
+            .folder_at(&folder, &path, Some("set the time of a file"))?
             .set_modified(&path, convert::timestamp(at))
             .await?)
     }
 
     async fn remove(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
-        let _waiting = self.clock.host();
-        Ok(self.folder(&folder)?.remove(&path).await?)
+        let _waiting = self.host(Interface::Files);
+        Ok(self
+            .folder_at(&folder, &path, Some("remove a file"))?
+            .remove(&path)
+            .await?)
     }
 
     async fn sync(&mut self, folder: Resource<Folder>) -> HostResult<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Files);
         Ok(self.folder(&folder)?.sync().await?)
     }
 

@@ -10,6 +10,8 @@ use whimbrel_model::Failure;
 use whimbrel_wire::Tls;
 use whimbrel_wire::imap as wire;
 
+use crate::Attempt;
+use crate::activity::Interface;
 use crate::bindings::types;
 use crate::bindings::whimbrel::connector::imap;
 use crate::convert;
@@ -54,6 +56,7 @@ impl State {
         if self.grants.writable() {
             return Ok(());
         }
+        self.activity.refuse(Attempt::Write, what);
         Err(Failure::Forbidden(format!(
             "connector `{}` tried to {what} at the source of mailbox `{}`: a source is only read",
             self.grants.plugin(),
@@ -121,7 +124,7 @@ impl imap::Host for State {}
 
 impl imap::HostSession for State {
     async fn connect(&mut self, host: String, port: u16, security: imap::Security) -> HostResult<Resource<Session>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         let (security, default_port) = match security {
             imap::Security::Implicit => (wire::Security::Implicit, 993),
             imap::Security::Starttls => (wire::Security::StartTls, 143),
@@ -155,26 +158,29 @@ impl imap::HostSession for State {
     }
 
     async fn capabilities(&mut self, session: Resource<Session>) -> Result<Vec<String>> {
+        self.activity.host_call(Interface::Imap);
         Ok(self.table.get(&session)?.0.capabilities().to_vec())
     }
 
     async fn server_id(&mut self, session: Resource<Session>) -> Result<Vec<(String, String)>> {
+        self.activity.host_call(Interface::Imap);
         Ok(self.table.get(&session)?.0.server_id().to_vec())
     }
 
     async fn personal_namespace(&mut self, session: Resource<Session>) -> HostResult<imap::Namespace> {
+        self.activity.host_call(Interface::Imap);
         let wire::Namespace { prefix, delimiter } = self.session(&session)?.personal_namespace()?;
         Ok(imap::Namespace { prefix, delimiter })
     }
 
     async fn mailboxes(&mut self, session: Resource<Session>, with_status: bool) -> HostResult<Vec<imap::Mailbox>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         let mailboxes = self.session(&session)?.mailboxes(with_status).await?;
         Ok(mailboxes.into_iter().map(mailbox).collect())
     }
 
     async fn open(&mut self, session: Resource<Session>, mailbox: String, read_only: bool) -> HostResult<imap::Status> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         name(&mailbox)?;
         if !read_only {
             self.may_alter("open a mailbox for writing")?;
@@ -191,7 +197,7 @@ impl imap::HostSession for State {
         changed_since: Option<u64>,
         extra: Vec<String>,
     ) -> HostResult<Vec<imap::Summary>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         at_most("extra fetch items", &extra, MOST_EXTRA)?;
         let limit = limit.min(u32::try_from(MOST_MESSAGES).unwrap_or(u32::MAX));
         let found = self
@@ -202,12 +208,12 @@ impl imap::HostSession for State {
     }
 
     async fn uids(&mut self, session: Resource<Session>) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         Ok(self.session(&session)?.uids().await?)
     }
 
     async fn vanished(&mut self, session: Resource<Session>, since: u64) -> HostResult<Option<Vec<(u32, u32)>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         Ok(self.session(&session)?.vanished(since).await?)
     }
 
@@ -217,7 +223,7 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         extra: Vec<String>,
     ) -> HostResult<Vec<Result<imap::Message, types::Failure>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         at_most("UIDs to fetch", &uids, MOST_MESSAGES)?;
         at_most("extra fetch items", &extra, MOST_EXTRA)?;
         let messages = self.session(&session)?.fetch(&uids, &extra).await?;
@@ -240,7 +246,7 @@ impl imap::HostSession for State {
         mailbox: String,
         messages: Vec<imap::Outgoing>,
     ) -> HostResult<Vec<Result<Option<u32>, types::Failure>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("store messages")?;
         name(&mailbox)?;
         at_most("messages to append", &messages, MOST_MESSAGES)?;
@@ -262,7 +268,7 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         mailbox: String,
     ) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("copy messages")?;
         name(&mailbox)?;
         at_most("UIDs to copy", &uids, MOST_UIDS)?;
@@ -275,7 +281,7 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         mailbox: String,
     ) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("move messages")?;
         name(&mailbox)?;
         at_most("UIDs to move", &uids, MOST_UIDS)?;
@@ -283,7 +289,7 @@ impl imap::HostSession for State {
     }
 
     async fn store(&mut self, session: Resource<Session>, uid: u32, flags: Vec<String>) -> HostResult<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("set flags")?;
         at_most("flags", &flags, MOST_MESSAGES)?;
         Ok(self.session(&session)?.store(uid, &flags).await?)
@@ -294,7 +300,7 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<(String, Option<String>)>,
     ) -> HostResult<Vec<Result<(), types::Failure>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("create a mailbox")?;
         at_most("mailboxes to create", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|(mailbox, _)| name(mailbox))?;
@@ -306,7 +312,7 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<String>,
     ) -> HostResult<Vec<Result<(), types::Failure>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         self.may_alter("subscribe to a mailbox")?;
         at_most("mailboxes to subscribe to", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
@@ -318,26 +324,26 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<String>,
     ) -> HostResult<Vec<Result<imap::Status, types::Failure>>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         at_most("mailboxes to ask for", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
         Ok(answers(self.session(&session)?.statuses(&mailboxes).await?, status))
     }
 
     async fn quota(&mut self, session: Resource<Session>, mailbox: String) -> HostResult<Option<(u64, u64)>> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         name(&mailbox)?;
         Ok(self.session(&session)?.quota(&mailbox).await?)
     }
 
     async fn idle(&mut self, session: Resource<Session>, timeout_ms: u64) -> HostResult<bool> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         let patience = Duration::from_millis(timeout_ms).min(IDLE);
         Ok(self.session(&session)?.idle(patience).await?)
     }
 
     async fn drop(&mut self, session: Resource<Session>) -> Result<()> {
-        let _waiting = self.clock.host();
+        let _waiting = self.host(Interface::Imap);
         let Session(session) = self.table.delete(session)?;
         self.sessions = self.sessions.saturating_sub(1);
         // Whether the server heard it is of no interest any more.

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use wasmtime::Result;
 
+use crate::Attempt;
+use crate::activity::Interface;
 use crate::bindings::whimbrel::connector::log;
 use crate::convert::clean;
 use crate::instance::State;
@@ -65,7 +67,9 @@ fn render(fields: &[(String, String)], room: usize) -> String {
 
 impl log::Host for State {
     async fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> Result<()> {
+        self.activity.host_call(Interface::Log);
         let Some(dropped) = self.log.take(Instant::now()) else {
+            self.activity.refuse(Attempt::Flood, "more log lines than are taken");
             return Ok(());
         };
         let plugin = self.grants.plugin();

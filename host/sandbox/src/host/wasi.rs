@@ -98,10 +98,11 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+    use crate::Activity;
 
     #[tokio::test]
     async fn output_is_taken_for_ever_and_logged_up_to_a_limit() {
-        let grants = Arc::new(Grants::none("x"));
+        let grants = Arc::new(Grants::none("x", &Activity::default()));
         let mut output = Output {
             grants,
             left: Arc::new(AtomicUsize::new(OUTPUT)),

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use whimbrel_model::ItemMeta;
-use whimbrel_sandbox::{AccountSpec, Connections, Item, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
+use whimbrel_sandbox::{
+    AccountSpec, Activity, Connections, Item, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts,
+};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret};
 
 /// The built component of this name.
@@ -92,6 +94,7 @@ impl Bench {
             pins: Vec::new(),
             compress: None,
             connections: Connections::default(),
+            activity: Activity::default(),
             base: self.folder.path().to_owned(),
             endpoints: Vec::new(),
             timeouts: Timeouts::default(),

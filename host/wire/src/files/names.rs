@@ -105,13 +105,18 @@ pub(super) fn own(name: &str) -> PathBuf {
     to_os(unescape(name)).unwrap_or_default().into()
 }
 
+/// Whether a path, as it is written, leads out of the folder that it starts from. Links are another matter.
+pub fn leads_out(path: &str) -> bool {
+    path.starts_with('/') || path.split('/').any(|segment| segment == "..")
+}
+
 /// The path that a connector means, relative to the folder; empty for the folder itself.
 pub(super) fn parse(path: &str) -> Result<PathBuf, Failure> {
     let mut out = PathBuf::new();
     if path.is_empty() {
         return Ok(out);
     }
-    if path.starts_with('/') || path.split('/').any(|segment| segment == "..") {
+    if leads_out(path) {
         return Err(Failure::Forbidden(format!(
             "the path {path:?} leads out of the folder that was granted"
         )));

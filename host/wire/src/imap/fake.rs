@@ -70,7 +70,7 @@ impl Fake {
     }
 
     /// Lets anybody in, and says what it can.
-    async fn greet(&mut self, capabilities: &str) {
+    pub async fn greet(&mut self, capabilities: &str) {
         self.send("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready\r\n")
             .await;
         let tag = self.expect("AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==").await;

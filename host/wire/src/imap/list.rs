@@ -13,6 +13,8 @@ use super::session::{Name, Session};
 use super::talk::Part;
 use super::{Mailbox, Status, select};
 
+/// Attributes of one mailbox that are kept: by far more than there are.
+const ATTRIBUTES: usize = 64;
 /// Mailboxes of one account, at most; the contract's bound.
 const MAILBOXES: usize = 100_000;
 /// A line of a listing.
@@ -212,7 +214,7 @@ impl Line {
     }
 
     fn add(&mut self, attribute: &str) {
-        if !self.has(attribute) {
+        if self.attributes.len() < ATTRIBUTES && !self.has(attribute) {
             self.attributes.push(attribute.to_owned());
         }
     }
@@ -223,7 +225,8 @@ impl Line {
 
     /// A LIST or LSUB response (RFC 9051 section 7.3.1).
     fn read(data: &mut Data<'_>) -> Option<Self> {
-        let attributes = data.rest.words()?;
+        let mut attributes = data.rest.words()?;
+        attributes.truncate(ATTRIBUTES);
         let delimiter = match data.rest.value()? {
             Value::Nil => None,
             Value::Text(text) => text.first().copied(),
@@ -241,6 +244,12 @@ impl Line {
         }
         Some(line)
     }
+}
+
+/// Reads a response that may be a listing, for `fuzzing`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_list(data: &mut Data<'_>) {
+    let _ = Lines::default().take(data);
 }
 
 impl Lines {

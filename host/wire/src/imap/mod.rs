@@ -23,6 +23,8 @@ mod errors;
 mod fake;
 mod fetch;
 mod flags;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod link;
 mod list;
 mod names;

@@ -318,7 +318,7 @@ impl Session {
 }
 
 /// `* SEARCH 2 3 6 (MODSEQ 917)`; trailing blanks and the mod-sequence are passed over.
-fn read_search(cursor: &mut Cursor<'_>, ranges: &mut Vec<(u32, u32)>) {
+pub(super) fn read_search(cursor: &mut Cursor<'_>, ranges: &mut Vec<(u32, u32)>) {
     loop {
         cursor.spaces();
         let Some(uid) = cursor.number().and_then(|uid| u32::try_from(uid).ok()) else {
@@ -332,7 +332,7 @@ fn read_search(cursor: &mut Cursor<'_>, ranges: &mut Vec<(u32, u32)>) {
 }
 
 /// `* ESEARCH (TAG "A1") UID ALL 1:5,7 MODSEQ 917`. No ALL means that nothing was found.
-fn read_esearch(cursor: &mut Cursor<'_>) -> Option<UidSet> {
+pub(super) fn read_esearch(cursor: &mut Cursor<'_>) -> Option<UidSet> {
     if cursor.peek() == Some(b'(') {
         cursor.value()?;
     }

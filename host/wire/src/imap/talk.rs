@@ -61,6 +61,10 @@ pub(super) struct Talk {
     pub expunged: u64,
     /// Untagged OK responses with a code, heard since the last [`Talk::forget`]: UIDVALIDITY, COPYUID…
     pub notes: Vec<Completion>,
+    /// Most bytes of what the server says before it ends what it was asked, bodies apart.
+    pub answer_limit: usize,
+    /// Of them, heard so far.
+    heard: usize,
     response: Response,
     next: u64,
     pending: Vec<Tag>,
@@ -70,6 +74,10 @@ pub(super) struct Talk {
 /// Untagged codes kept at a time; a server has no reason to send more.
 const NOTES: usize = 256;
 
+/// Two listings of all messages in the largest mailboxes there are. What is made of an answer grows with it, so that a server
+/// which never ends one would take all memory.
+const ANSWER_BYTES: usize = 128 << 20;
+
 impl Talk {
     pub fn new(link: Link) -> Self {
         Self {
@@ -78,6 +86,8 @@ impl Talk {
             exists: 0,
             expunged: 0,
             notes: Vec::new(),
+            answer_limit: ANSWER_BYTES,
+            heard: 0,
             response: Response::default(),
             next: 1,
             pending: Vec::new(),
@@ -108,6 +118,9 @@ impl Talk {
     pub fn begin(&mut self) -> Tag {
         let tag = Tag(self.next);
         self.next += 1;
+        if self.pending.is_empty() {
+            self.heard = 0;
+        }
         self.link.push(format!("W{} ", tag.0).as_bytes());
         self.pending.push(tag);
         tag
@@ -210,6 +223,10 @@ impl Talk {
     pub async fn step(&mut self, bodies: Option<&BlobStore>, handler: Handler<'_>) -> Result<bool, Failure> {
         let mut response = std::mem::take(&mut self.response);
         self.link.read(&mut response, bodies).await?;
+        self.heard = self.heard.saturating_add(response.bytes.len());
+        if self.heard > self.answer_limit {
+            return Err(garbled("an answer without end"));
+        }
         let continuation = self.look(&response, handler)?;
         self.response = response;
         Ok(continuation)

@@ -1,5 +1,6 @@
 //! Spools that other programs wrote.
 
+use proptest::prelude::*;
 use whimbrel_plugin::{Failure, Role};
 
 use super::*;
@@ -342,5 +343,51 @@ fn what_is_appended_is_read_from_the_old_end_on() {
             open(&disk).changes("x", Some(strange), 10),
             Err(Failure::GenerationChanged)
         );
+    }
+}
+
+/// Pieces that spools are made of, whole and broken.
+const PIECES: [&[u8]; 18] = [
+    b"From a@example.org Thu Feb 29 12:34:56 2024\n",
+    b"From - Mon Jan  1 00:00:00 1970\r\n",
+    b"From \n",
+    b">From x\n",
+    b"\n",
+    b"\r\n",
+    b"Subject: x\n",
+    b"Status: RO\nX-Status: AF\n",
+    b"X-Keywords: a b  c\n",
+    b"X-IMAP: 1 2 Work\n",
+    b"X-IMAPbase: 99999999999999999999 1\n",
+    b"X-UID: 18446744073709551616\n",
+    b"Content-Length: 7\n",
+    b"Content-Length: 18446744073709551615\n",
+    b"Content-Length: -1\n",
+    b"X-Gmail-Labels: =?UTF-8?Q?=C3?=,\"a,b\n",
+    b"From MAILER-DAEMON Thu Feb 29 99:99:99 2024\nSubject: DON'T DELETE THIS MESSAGE\n\n",
+    b"\0\xff\xc3(",
+];
+
+proptest! {
+    /// Whatever a spool holds: every message of a listing can be fetched, and has the size that was claimed.
+    #[test]
+    #[test]
+    fn no_spool_panics(
+        pieces in proptest::collection::vec((0..PIECES.len(), any::<u8>(), any::<u8>()), 0..30),
+        format in proptest::sample::select(vec![None, Some(Format::Mboxo), Some(Format::Mboxrd), Some(Format::Mboxcl2)]),
+    ) {
+        let mut spool = Vec::new();
+        for (piece, how, at) in pieces {
+            let from = spool.len();
+            spool.extend_from_slice(PIECES[piece]);
+            if how < 40 && spool.len() > from {
+                let at = from + usize::from(at) % (spool.len() - from);
+                spool[at] = how;
+            }
+        }
+        let disk = MemoryDisk::default();
+        disk.put("x", &spool);
+        let total: usize = messages(&disk, format, "x").iter().map(|(_, body)| body.len()).sum();
+        prop_assert!(total <= spool.len());
     }
 }

@@ -8,6 +8,7 @@ use whimbrel_proof::{PublicKey, SigningKey};
 
 use crate::exit::Exit;
 use crate::problem::{Problem, Result};
+use crate::public_key;
 
 /// The file: PKCS #8, readable to its owner alone.
 const FILE: &str = "proof.key";
@@ -48,15 +49,10 @@ fn keep(state: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A public key that somebody names: a PEM file, or its digits.
 pub fn public(text: &str) -> Result<PublicKey> {
-    if let Some(key) = PublicKey::parse(text) {
-        return Ok(key);
-    }
-    let refused = |why: String| {
+    public_key::read(text, Path::new("")).map_err(|why| {
         let problem = Problem::new("usage", format!("`--key {text}`: {why}"), Exit::Usage);
         Box::new(problem.help("name the PEM file that lies beside the proofs, or 64 hexadecimal digits"))
-    };
-    let pem = fs::read_to_string(text).map_err(|error| refused(error.to_string()))?;
-    PublicKey::from_pem(&pem).ok_or_else(|| refused("it is no Ed25519 public key".to_owned()))
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Against a scripted server.
 
 mod appending;
+mod hostile;
 mod login;
 mod reading;
 

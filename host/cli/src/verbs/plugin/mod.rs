@@ -1,13 +1,16 @@
-//! `whimbrel plugin list|inspect`.
+//! `whimbrel plugin`: what connectors are, whether they are trusted, and their signatures.
+
+mod grant;
+mod sign;
 
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use whimbrel_model::{Abilities, Description, Permission};
+use whimbrel_model::{Abilities, Description};
 use whimbrel_sandbox::{Plugin, Runtime};
 use whimbrel_wire::{BlobStore, BlobStoreConfig};
 
-use crate::args::Global;
+use crate::args::{Global, PluginVerb};
 use crate::exit::Exit;
 use crate::failures;
 use crate::folders::{PluginFolders, VARIABLE};
@@ -15,11 +18,24 @@ use crate::output::table::Rows;
 use crate::output::{Output, safe};
 use crate::problem::{Problem, Result};
 use crate::session;
-use crate::settings::Limits;
 use crate::settings::units::show_bytes;
+use crate::settings::{Limits, Settings};
+use crate::trust;
+
+/// What is to be done.
+pub async fn run(global: &Global, verb: &PluginVerb, output: Output) -> Result<Exit> {
+    match verb {
+        PluginVerb::List => list(global, output).await,
+        PluginVerb::Inspect { connector } => inspect(global, connector, output).await,
+        PluginVerb::Trust { connector, yes } => grant::run(global, connector, *yes, output).await,
+        PluginVerb::Keygen { name } => sign::keygen(name, output),
+        PluginVerb::Sign { file, key } => sign::sign(file, key, output).await,
+        PluginVerb::Verify { file, key } => sign::verify(global, file, key, output).await,
+    }
+}
 
 /// Every connector in the plugin folders; those that cannot be loaded with their reason.
-pub async fn list(global: &Global, output: Output) -> Result<Exit> {
+async fn list(global: &Global, output: Output) -> Result<Exit> {
     let folders = PluginFolders::of_process(&global.plugins);
     let runtime = runtime()?;
     let mut rows = Rows::new(&["name", "version", "reads", "writes", "summary", "file"]);
@@ -66,21 +82,51 @@ pub async fn list(global: &Global, output: Output) -> Result<Exit> {
 }
 
 /// Everything about one connector.
-pub async fn inspect(global: &Global, connector: &str, output: Output) -> Result<Exit> {
-    let plugin = load(global, connector).await?;
-    output.document(json!({ "connector": document(&plugin) }), Exit::Ok);
-    output.say(safe(&show(&plugin)));
+async fn inspect(global: &Global, connector: &str, output: Output) -> Result<Exit> {
+    // Settings that are wrong are no reason not to look.
+    let settings = known_settings(global).unwrap_or_else(|problem| {
+        output.warn(&problem.warning());
+        None
+    });
+    let here = Path::new(connector).is_file();
+    let base = settings
+        .as_ref()
+        .filter(|_| !here)
+        .map(|settings| settings.base.as_path());
+    let plugin = load_from(global, connector, base.unwrap_or(Path::new("."))).await?;
+    let standing = grant::standing(&plugin, connector, settings.as_ref())?;
+    let mut shown = document(&plugin);
+    if let Some(object) = shown.as_object_mut() {
+        object.extend(standing.json());
+    }
+    output.document(json!({ "connector": shown }), Exit::Ok);
+    output.say(safe(&show(&plugin, &standing.show())));
     Ok(Exit::Ok)
+}
+
+/// The settings, where there are any: what a connector is can be told without.
+fn known_settings(global: &Global) -> Result<Option<Settings>> {
+    if global.config.exists() {
+        Settings::load(&global.config).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Loads it by name or path.
 pub async fn load(global: &Global, connector: &str) -> Result<Plugin> {
-    let folders = PluginFolders::of_process(&global.plugins);
-    let path = folders.find(connector, Path::new("."))?;
-    runtime()?
-        .load(&path)
-        .await
-        .map_err(|error| Box::new(failures::load(&error, &path)))
+    load_from(global, connector, Path::new(".")).await
+}
+
+/// The same; a path is relative to `base`.
+async fn load_from(global: &Global, connector: &str, base: &Path) -> Result<Plugin> {
+    let path = PluginFolders::of_process(&global.plugins).find(connector, base)?;
+    load_file(&path).await
+}
+
+async fn load_file(path: &Path) -> Result<Plugin> {
+    let loaded = runtime()?.load(path).await;
+    loaded.map_err(|error| Box::new(failures::load(&error, path)))
 }
 
 fn runtime() -> Result<Runtime> {
@@ -112,6 +158,7 @@ fn document(plugin: &Plugin) -> Value {
         "contract": plugin.contract(),
         "sdk": plugin.sdk(),
         "imports": plugin.imports(),
+        "describing": plugin.describing(),
     })
 }
 
@@ -119,7 +166,7 @@ fn schema(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-fn show(plugin: &Plugin) -> String {
+fn show(plugin: &Plugin, standing: &str) -> String {
     let description = plugin.description();
     let mut out = format!(
         "{} {}: {}\n",
@@ -139,7 +186,16 @@ fn show(plugin: &Plugin) -> String {
         plugin.contract(),
         plugin.sdk().unwrap_or("not stated")
     );
+    out += standing;
     out += &format!("\nasks for\n{}", list_of(permissions(description)));
+    let tried = plugin.describing().refused;
+    if !tried.is_empty() {
+        let tried = tried.into_iter().map(|refusal| refusal.what).collect();
+        out += &format!(
+            "\nwas refused while it was only asked to describe itself\n{}",
+            list_of(tried)
+        );
+    }
     out += &format!(
         "\ncan\n{}",
         list_of(abilities(&description.abilities, plugin.can_write()))
@@ -208,19 +264,7 @@ fn list_of(lines: Vec<String>) -> String {
 }
 
 fn permissions(description: &Description) -> Vec<String> {
-    let sentences = description.permissions.iter().map(|permission| match permission {
-        Permission::Network { host, port } => {
-            format!("connections to the host and port in the settings `{host}` and `{port}`")
-        }
-        Permission::Endpoint(host) => {
-            format!("connections to {host}, if the settings file says `allow = [\"{host}\"]`")
-        }
-        Permission::Files { setting, write: true } => {
-            format!("reading and writing below the folder in the setting `{setting}`")
-        }
-        Permission::Files { setting, write: false } => format!("reading below the folder in the setting `{setting}`"),
-    });
-    sentences.collect()
+    description.permissions.iter().map(trust::sentence).collect()
 }
 
 fn abilities(abilities: &Abilities, writes: bool) -> Vec<String> {
@@ -342,36 +386,12 @@ mod tests {
     }
 
     #[test]
-    fn permissions_are_sentences() {
-        let description = Description {
-            name: "x".into(),
-            version: "1.0.0".into(),
-            summary: String::new(),
-            homepage: None,
-            kinds: Vec::new(),
-            abilities: Abilities::default(),
-            permissions: vec![
-                Permission::Network {
-                    host: "host".into(),
-                    port: "port".into(),
-                },
-                Permission::Endpoint("api.example.org".into()),
-                Permission::Files {
-                    setting: "root".into(),
-                    write: true,
-                },
-            ],
-            settings_schema: "{}".into(),
-            account_schema: "{}".into(),
-        };
-        let text = permissions(&description).join("\n");
-        for part in [
-            "`host` and `port`",
-            "allow = [\"api.example.org\"]",
-            "reading and writing below the folder in the setting `root`",
-        ] {
-            assert!(text.contains(part), "{part:?} is missing in\n{text}");
-        }
+    fn abilities_are_sentences() {
         assert_eq!(abilities(&Abilities::default(), false), ["read"]);
+        let able = Abilities {
+            push: true,
+            ..Abilities::default()
+        };
+        assert_eq!(abilities(&able, true), ["read", "write", "wait for changes"]);
     }
 }
