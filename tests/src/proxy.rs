@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::scratch::Random;
@@ -25,6 +25,8 @@ pub enum Fault {
     None,
     /// Closed before a byte passes.
     Refuse,
+    /// This is said in the server's place, and it is closed.
+    Say(&'static [u8]),
     /// Both ends are closed after so many bytes, in the middle of whatever passes.
     Cut {
         /// Bytes.
@@ -53,6 +55,8 @@ pub struct Plan {
     pub delay: Duration,
     /// Bytes a second that pass at most, over all connections and both directions; none: as fast as they come.
     pub rate: Option<u64>,
+    /// A connection ends when the client sends this, or the server.
+    pub poison: Option<&'static [u8]>,
     /// What the server says is replaced by something of the same length, e.g. `APPENDUID` by `XAPPENDUD`.
     pub replace: Vec<(&'static [u8], &'static [u8])>,
     /// The fault of a connection, by its number (from 0) and the seeded numbers.
@@ -66,6 +70,7 @@ impl Default for Plan {
         Self {
             delay: Duration::ZERO,
             rate: None,
+            poison: None,
             replace: Vec::new(),
             fault: Box::new(|_, _| Fault::None),
             seed: 0,
@@ -108,6 +113,8 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     calm: AtomicBool,
+    /// Nobody gets through.
+    away: watch::Sender<bool>,
     connections: AtomicU64,
     faults: AtomicU64,
     bytes: AtomicU64,
@@ -151,6 +158,7 @@ impl Proxy {
                     fault,
                     delay: plan.delay,
                     rate: plan.rate,
+                    poison: plan.poison,
                     replace: plan.replace.clone(),
                     passed: AtomicU64::new(0),
                     heard: AtomicBool::new(true),
@@ -174,6 +182,11 @@ impl Proxy {
     /// From now on new connections meet no fault (or meet them again).
     pub fn calm(&self, calm: bool) {
         self.state.calm.store(calm, Ordering::Relaxed);
+    }
+
+    /// The line is down from now on, or is there again: what is open ends, and what is new is closed at once.
+    pub fn away(&self, away: bool) {
+        self.state.away.send_replace(away);
     }
 
     /// How many connections there have been.
@@ -220,6 +233,7 @@ struct Line {
     fault: Fault,
     delay: Duration,
     rate: Option<u64>,
+    poison: Option<&'static [u8]>,
     replace: Vec<(&'static [u8], &'static [u8])>,
     passed: AtomicU64,
     /// Whether the client has been given something since it sent last, or has sent nothing yet.
@@ -227,10 +241,23 @@ struct Line {
     state: Arc<State>,
 }
 
-async fn connection(client: TcpStream, target: u16, line: Arc<Line>) {
-    if line.fault == Fault::Refuse {
-        line.state.faults.fetch_add(1, Ordering::Relaxed);
+async fn connection(mut client: TcpStream, target: u16, line: Arc<Line>) {
+    let mut away = line.state.away.subscribe();
+    if *away.borrow() {
         return;
+    }
+    match line.fault {
+        Fault::Refuse => {
+            line.state.faults.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        Fault::Say(text) => {
+            line.state.faults.fetch_add(1, Ordering::Relaxed);
+            let _ = client.write_all(text).await;
+            let _ = client.shutdown().await;
+            return;
+        }
+        _ => {}
     }
     sleep(line.delay * 2).await; // The handshake takes a round trip too.
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else {
@@ -243,18 +270,28 @@ async fn connection(client: TcpStream, target: u16, line: Arc<Line>) {
     let up = tokio::spawn(pass(from_client, to_server, Arc::clone(&line), false));
     let down = tokio::spawn(pass(from_server, to_client, Arc::clone(&line), true));
     let (up_abort, down_abort) = (up.abort_handle(), down.abort_handle());
-    tokio::join!(
-        async {
-            if up.await.unwrap_or(true) {
-                down_abort.abort();
+    let both = async {
+        tokio::join!(
+            async {
+                if up.await.unwrap_or(true) {
+                    down_abort.abort();
+                }
+            },
+            async {
+                if down.await.unwrap_or(true) {
+                    up_abort.abort();
+                }
             }
-        },
-        async {
-            if down.await.unwrap_or(true) {
-                up_abort.abort();
-            }
+        )
+    };
+    tokio::select! {
+        _ = both => {}
+        _ = away.wait_for(|away| *away) => {
+            line.state.faults.fetch_add(1, Ordering::Relaxed);
+            up_abort.abort();
+            down_abort.abort();
         }
-    );
+    }
 }
 
 /// Passes one direction on until its end. True where a fault ended it.
@@ -276,6 +313,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Arc<Line>, 
     let writer_end = writer.abort_handle();
     let mut buffer = vec![0; 1 << 16];
     let mut held = Vec::new();
+    let mut seen: Vec<u8> = Vec::new();
     let broken = loop {
         let Ok(count) = from.read(&mut buffer).await else {
             break false;
@@ -294,6 +332,15 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Arc<Line>, 
             line.state.turns.fetch_add(1, Ordering::Relaxed);
         }
         let mut bytes = buffer[..count].to_vec();
+        if let Some(poison) = line.poison {
+            seen.extend_from_slice(&bytes);
+            if seen.windows(poison.len()).any(|window| window == poison) {
+                line.state.faults.fetch_add(1, Ordering::Relaxed);
+                writer_end.abort();
+                break true;
+            }
+            seen.drain(..seen.len().saturating_sub(poison.len()));
+        }
         let before = line.passed.fetch_add(count as u64, Ordering::Relaxed);
         let strikes = |after: u64| (before..before + count as u64).contains(&after);
         let part = |after: u64| {

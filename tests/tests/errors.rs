@@ -150,7 +150,9 @@ fn a_full_quota_parks_the_mailbox_and_loses_nothing() {
         quota: Some("300k"),
         ..Options::default()
     });
-    let job = Job::new(&server_to_server(&from, &to));
+    let mut sections = server_to_server(&from, &to);
+    sections.push("[limits]\nwait = \"1s\"\n".to_owned());
+    let job = Job::new(&sections);
     let outcome = job.run(&["migrate"]);
     outcome.expect(3);
     assert_eq!(problem(&outcome, "alice"), "over-quota");

@@ -32,7 +32,7 @@ const ATTEMPTS: [(&str, &str, &str); 17] = [
     ("write-source", "write", "write a file"),
     ("write-source", "write", "remove a file"),
     ("fill-disk", "misuse", "bodies of its own of more than"),
-    ("hoard-handles", "misuse", "more than 100000 handles"),
+    ("hoard-handles", "misuse", "handle limit exceeded"),
     ("hoard-folders", "misuse", "16 folders open"),
     ("huge-blob", "misuse", "2097152 bytes in one go"),
     ("flood-log", "flood", "log lines"),

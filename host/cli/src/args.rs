@@ -73,6 +73,8 @@ pub enum Verb {
     Proof(ProofVerb),
     /// Where things stand, from the ledger alone.
     Status(Only),
+    /// What became of it, to show and to sign off: the verdict, the balance, what to do; with --html as a page.
+    Report(ReportArgs),
     /// Take failed and oversize items up again, and migrate.
     Retry {
         #[command(flatten)]
@@ -130,6 +132,20 @@ pub struct VerifyArgs {
     /// Write every difference to a new folder, a file for each class, as JSON lines.
     #[arg(long, value_name = "DIR")]
     pub differences: Option<PathBuf>,
+}
+
+/// What to report.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub only: Only,
+    /// Write one HTML file with everything: mailboxes, charts, failures, rules, runs. Takes the place of an earlier report,
+    /// and of nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Show the subjects of messages that failed, read from the quarantine. They are content of messages.
+    #[arg(long)]
+    pub subjects: bool,
 }
 
 /// What to do with proofs.

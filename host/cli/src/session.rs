@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
-use whimbrel_engine::{Endpoint, Mailbox, Options, Provider, RuleBook};
+use whimbrel_engine::{Clock, Daily, Endpoint, FaultOptions, Mailbox, Options, Provider, RuleBook};
 use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
 use whimbrel_rules::Rules;
 use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
@@ -18,7 +18,7 @@ use crate::failures;
 use crate::folders::PluginFolders;
 use crate::problem::{Problem, Result};
 use crate::rules::{self, Changed, Elsewhere};
-use crate::settings::{Account, Limits, Settings, Side};
+use crate::settings::{Account, Limits, SecretRef, Settings, Side};
 use crate::trust;
 
 /// The key under which the ledger keeps the migration's name.
@@ -26,9 +26,6 @@ const NAME: &str = "migration";
 
 /// The key under which it keeps when the migration began, in seconds since 1970.
 pub const STARTED: &str = "started";
-
-/// Before something that may pass is tried again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +53,30 @@ pub struct Session {
     /// The destinations of all mailboxes, by name, where rules may send messages to them.
     routes: HashMap<String, Arc<dyn Provider>>,
     blobs: BlobStore,
-    connectors: [String; 2],
+    connectors: [Loaded; 2],
     aim: Aim,
+}
+
+/// A connector as it was loaded.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Loaded {
+    /// Its name, by its own description.
+    pub connector: String,
+    /// Its version.
+    pub version: String,
+    /// BLAKE3 of the component.
+    pub blake3: String,
+}
+
+impl Loaded {
+    fn of(plugin: &Plugin) -> Self {
+        let description = plugin.description();
+        Self {
+            connector: description.name.clone(),
+            version: description.version.clone(),
+            blake3: plugin.hash().to_string(),
+        }
+    }
 }
 
 /// Reads the settings and keeps the named mailboxes.
@@ -136,13 +155,7 @@ impl Session {
                 if compiled.is_some() {
                     routes = destinations(&settings, destination, &mailboxes);
                 }
-                (
-                    mailboxes,
-                    [
-                        source.description().name.clone(),
-                        destination.description().name.clone(),
-                    ],
-                )
+                (mailboxes, [source, destination].map(Loaded::of))
             }
             _ => (Vec::new(), Default::default()),
         };
@@ -200,6 +213,21 @@ impl Session {
         }))
     }
 
+    fn faults(&self) -> FaultOptions {
+        let limits = &self.settings.limits;
+        FaultOptions {
+            wait: limits.wait,
+            longest_wish: limits.max_backoff,
+            // Programs that were started together do not come back together.
+            seed: now_ms().cast_unsigned() ^ u64::from(std::process::id()),
+            daily: Daily {
+                source: self.settings.source.daily,
+                destination: self.settings.destination.daily,
+            },
+            ..FaultOptions::new(Clock::new(now_ms))
+        }
+    }
+
     /// What the engine may use.
     pub fn options(&self) -> Options {
         let limits = &self.settings.limits;
@@ -209,15 +237,21 @@ impl Session {
             memory: limits.memory / 2,
             max_item_bytes: limits.max_item,
             retries: limits.retries,
-            first_pause: FIRST_PAUSE,
+            faults: self.faults(),
             quiet: limits.quiet,
             folders: self.settings.folders.clone(),
             quarantine: Some(self.settings.state.join("quarantine")),
             blobs: self.blobs.clone(),
+            repairs: self.settings.repairs.clone(),
             rules: self.book(),
             deletions: self.settings.deletions,
             only_recognise: self.aim == Aim::Recognise,
         }
+    }
+
+    /// The connectors of the source and of the destination.
+    pub fn connectors(&self) -> &[Loaded; 2] {
+        &self.connectors
     }
 
     /// The ledger, made where there is none. Refuses one of another migration: its ids mean nothing here.
@@ -235,8 +269,12 @@ impl Session {
         let [source, destination] = &self.connectors;
         for (key, now, what) in [
             (NAME, &self.settings.name, "is of the migration"),
-            ("source", source, "was filled by the source connector"),
-            ("destination", destination, "was filled by the destination connector"),
+            ("source", &source.connector, "was filled by the source connector"),
+            (
+                "destination",
+                &destination.connector,
+                "was filled by the destination connector",
+            ),
         ] {
             match ledger.get_meta(key).map_err(failed)? {
                 None => ledger.set_meta(key, now).map_err(failed)?,
@@ -257,6 +295,11 @@ impl Session {
         self.began(Some(&ledger))?;
         Ok(ledger)
     }
+}
+
+/// The time of day, in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// The ledger of these settings.
@@ -392,19 +435,28 @@ fn mailboxes(
                 problems.push(Problem::settings(message).at(place.clone()).help(help));
             }
             match account.credentials(&whose) {
-                Ok(credentials) if !wrong => ends.push(Endpoint {
-                    plugin: plugin.clone(),
-                    spec: AccountSpec {
-                        credentials,
-                        ..spec(settings, side, &mailbox.name, merged(given, account))
-                    },
-                }),
+                Ok(credentials) if !wrong => {
+                    let spec = spec(settings, side, &mailbox.name, merged(given, account));
+                    let renewed = account.secret.as_ref().is_some_and(SecretRef::may_be_renewed);
+                    let end: Arc<dyn Provider> = match renewed {
+                        true => Arc::new(Elsewhere {
+                            plugin: plugin.clone(),
+                            spec,
+                            account: account.clone(),
+                            side: side.which,
+                        }),
+                        false => Arc::new(Endpoint {
+                            plugin: plugin.clone(),
+                            spec: AccountSpec { credentials, ..spec },
+                        }),
+                    };
+                    ends.push(end);
+                }
                 Ok(_) => {}
                 Err(problem) => problems.push(*problem),
             }
         }
-        if let Ok([source, destination]) = <[Endpoint; 2]>::try_from(ends) {
-            let (source, destination) = (Arc::new(source), Arc::new(destination));
+        if let Ok([source, destination]) = <[Arc<dyn Provider>; 2]>::try_from(ends) {
             ready.push(Mailbox {
                 name: mailbox.name.clone(),
                 source,
@@ -443,6 +495,7 @@ fn destinations(settings: &Settings, plugin: &Plugin, mailboxes: &[Mailbox]) -> 
             plugin: plugin.clone(),
             spec: spec(settings, side, &mailbox.name, merged(given, account)),
             account: account.clone(),
+            side: side.which,
         });
         (mailbox.name.clone(), elsewhere)
     });

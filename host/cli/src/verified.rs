@@ -2,7 +2,7 @@
 //! made of, and the outcome, which reports show.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -156,17 +156,83 @@ pub struct Record {
     file: File,
 }
 
+/// The record of a mailbox, and what it is to be called in errors; none where it was never verified.
+fn open(state: &Path, mailbox: &str) -> io::Result<Option<(File, PathBuf)>> {
+    let path = folder(state).join(format!("{}.jsonl", file_name(mailbox)));
+    match File::open(&path) {
+        Ok(file) => Ok(Some((file, path))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn broken(path: &Path, problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", path.display()))
+}
+
+/// What the last verification of a mailbox came to, without the lines of its messages.
+pub struct Summary {
+    /// The first line.
+    pub header: Header,
+    /// The outcome, as `verify --json` has it for the mailbox.
+    pub outcome: Value,
+}
+
+impl Summary {
+    /// The last one of a mailbox; none where it was never verified. Reads the first line and the last one, whatever lies
+    /// between them.
+    pub fn find(state: &Path, mailbox: &str) -> io::Result<Option<Self>> {
+        let Some((mut file, path)) = open(state, mailbox)? else {
+            return Ok(None);
+        };
+        let broken = |problem: &str| broken(&path, problem);
+        let mut first = String::new();
+        BufReader::new(&file).take(LONGEST_END).read_line(&mut first)?;
+        let header: Header = serde_json::from_str(&first).map_err(|error| broken(&error.to_string()))?;
+        let last = last_line(&mut file)?;
+        let end: End = serde_json::from_slice(&last).map_err(|_| broken("it is cut short"))?;
+        if header.format != FORMAT || header.mailbox != mailbox {
+            return Err(broken("it is not what this version wrote; verify again"));
+        }
+        Ok(Some(Self {
+            header,
+            outcome: end.outcome,
+        }))
+    }
+}
+
+/// The longest last line: a hundred differences with their texts, and room to spare.
+const LONGEST_END: u64 = 16 << 20;
+
+/// The last line of a file, without its end; as much as may be of it.
+fn last_line(file: &mut File) -> io::Result<Vec<u8>> {
+    let length = file.seek(io::SeekFrom::End(0))?;
+    let mut take = 64 << 10;
+    loop {
+        let from = length.saturating_sub(take);
+        file.seek(io::SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(length - from).read_to_end(&mut bytes)?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        if let Some(at) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(bytes.split_off(at + 1));
+        }
+        if from == 0 || take >= LONGEST_END {
+            return Ok(bytes);
+        }
+        take *= 4;
+    }
+}
+
 impl Record {
     /// The last one of a mailbox; none where it was never verified. Reads it once, line by line.
     pub fn find(state: &Path, mailbox: &str) -> io::Result<Option<Self>> {
-        let path = folder(state).join(format!("{}.jsonl", file_name(mailbox)));
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+        let Some((file, path)) = open(state, mailbox)? else {
+            return Ok(None);
         };
-        let broken =
-            |problem: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", path.display()));
+        let broken = |problem: &str| broken(&path, problem);
         let mut lines = BufReader::new(&file).lines();
         let first = lines.next().ok_or_else(|| broken("it is empty"))??;
         let header: Header = serde_json::from_str(&first).map_err(|error| broken(&error.to_string()))?;
@@ -212,5 +278,26 @@ mod tests {
         }
         assert_ne!(file_name("a/b"), file_name("a:b"));
         assert_ne!(file_name("Alice").to_lowercase(), file_name("alice"));
+    }
+
+    #[test]
+    fn a_summary_is_the_first_line_and_the_last() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(Summary::find(state.path(), "alice").unwrap().is_none());
+        std::fs::create_dir(folder(state.path())).unwrap();
+        let file = folder(state.path()).join("alice.jsonl");
+        let first = r#"{"whimbrel-verified":1,"mailbox":"alice","depth":"deep","began":7}"#;
+        // Last lines that fit into what is read at once, and such that do not.
+        for size in [10, 65_000, 65_536, 300_000] {
+            let last = format!(r#"{{"messages":2,"outcome":{{"x":"{}"}}}}"#, "y".repeat(size));
+            std::fs::write(&file, format!("{first}\n{{}}\n{{}}\n{last}\n")).unwrap();
+            let summary = Summary::find(state.path(), "alice").unwrap().unwrap();
+            assert_eq!((summary.header.began, summary.header.depth.as_str()), (7, "deep"));
+            assert_eq!(summary.outcome["x"].as_str().unwrap().len(), size);
+        }
+        for cut in ["", first, &format!("{first}\n{{}}\n"), "{\n{}\n"] {
+            std::fs::write(&file, cut).unwrap();
+            assert!(Summary::find(state.path(), "alice").is_err(), "{cut}");
+        }
     }
 }

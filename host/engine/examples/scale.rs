@@ -12,7 +12,9 @@
 use std::{collections::BTreeMap, fs, process::Command, sync::Arc, time::Duration, time::Instant};
 
 use async_trait::async_trait;
-use whimbrel_engine::{Destination, Mailbox, NoObserver, Options, Provider, Source, Stop, migrate};
+use whimbrel_engine::{
+    Clock, Destination, FaultOptions, Mailbox, NoObserver, Options, Provider, Source, Stop, migrate,
+};
 use whimbrel_ledger::{Ledger, LedgerOptions};
 use whimbrel_model::{
     Change, Collection, Failure, ItemMeta, Kind, Limits, Outcome, Page, Placement, Remark, Timestamp,
@@ -202,11 +204,12 @@ async fn one(mailboxes: u64, items: u64) {
         memory: 128 << 20,
         max_item_bytes: None,
         retries: 3,
+        repairs: Default::default(),
         rules: None,
         deletions: None,
         only_recognise: false,
         quiet: Duration::ZERO,
-        first_pause: Duration::ZERO,
+        faults: FaultOptions::new(Clock::new(|| 0)),
         folders: Default::default(),
         quarantine: None,
         blobs,

@@ -58,6 +58,8 @@ pub struct Assessment {
     /// Seconds that a first run takes, roughly: with the connections of the settings, at 2 MB and 40 items a second
     /// each.
     pub estimated_seconds: u64,
+    /// In how many days it is through, where the settings limit what is moved in a day.
+    pub days: Option<u64>,
     /// What should be looked at before the start.
     pub warnings: Vec<String>,
 }
@@ -137,6 +139,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         keywords,
         room: limits.quota_free_bytes,
         estimated_seconds,
+        days: options.faults.daily.days(bytes),
         warnings,
     })
 }

@@ -48,6 +48,11 @@ pub trait Provider: Send + Sync {
     async fn source(&self) -> Result<Box<dyn Source>, Failure>;
     /// Opens the account for writing.
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure>;
+    /// The server that it is reached at, `host:port`, where it is one: what happens there concerns everybody who goes
+    /// there.
+    fn server(&self) -> Option<String> {
+        None
+    }
     /// What it was connected to so far, where it knows.
     fn connections(&self) -> Vec<Connection> {
         Vec::new()
@@ -79,6 +84,10 @@ impl Provider for Endpoint {
 
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
         Ok(Box::new(self.plugin.destination(&self.spec).await?))
+    }
+
+    fn server(&self) -> Option<String> {
+        self.plugin.server(&self.spec)
     }
 
     fn connections(&self) -> Vec<Connection> {

@@ -1,13 +1,22 @@
 //! What everything that works on one mailbox shares.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use whimbrel_ledger::{Batch, Durability, Ledger, LedgerError, MailboxId};
 use whimbrel_model::Failure;
 use whimbrel_rules::{MailboxFacts, RuleError, Step};
 
 use crate::{
-    Provider,
+    Provider, Stop,
+    faults::{
+        Class,
+        class::concerns_part,
+        history::{History, Side},
+        parking::Parking,
+    },
     observe::Progress,
     orphans::Claims,
     report::{Problem, Worked},
@@ -23,6 +32,9 @@ pub enum Halt {
     /// Somebody wants to stop.
     #[error("stopped")]
     Stopped,
+    /// The mailbox gives its place to another; the context knows why.
+    #[error("parked")]
+    Parked,
     /// A connector failed, and trying again did not help.
     #[error("{side}: {failure}")]
     Failed {
@@ -42,15 +54,7 @@ pub enum Halt {
 impl Halt {
     /// Whether a failure concerns one collection, and not the account.
     pub fn concerns_failure(failure: &Failure) -> bool {
-        matches!(
-            failure,
-            Failure::Forbidden(_)
-                | Failure::NotFound(_)
-                | Failure::Rejected(_)
-                | Failure::Unsupported(_)
-                | Failure::GenerationChanged
-                | Failure::TooLarge(_)
-        )
+        concerns_part(failure)
     }
 
     /// Whether it ends the whole run.
@@ -72,6 +76,13 @@ pub struct Context {
     pub mailbox: Mailbox,
     /// What it shares with all others.
     shared: Shared,
+    /// Whether to go on: somebody wants to stop the run, or this mailbox is parked.
+    pub stop: Stop,
+    /// Whether this mailbox can give its place to another.
+    pub may_park: bool,
+    /// What is remembered from one of its turns to the next.
+    pub history: Arc<History>,
+    parking: Mutex<Option<Parking>>,
     /// What scripts see of the mailbox.
     pub facts: Arc<MailboxFacts>,
     /// The destination collections that rules send items to.
@@ -94,6 +105,7 @@ impl std::ops::Deref for Context {
 }
 
 /// What a mailbox's work came to.
+#[derive(Debug, Clone, Default)]
 pub struct Finished {
     /// What was done.
     pub worked: Worked,
@@ -116,6 +128,10 @@ impl Context {
             ledger,
             id,
             mailbox,
+            stop: shared.stop.below(),
+            may_park: false,
+            history: Arc::default(),
+            parking: Mutex::default(),
             shared,
             routes: Routes::default(),
             claims: Claims::default(),
@@ -124,6 +140,68 @@ impl Context {
             notes: Mutex::default(),
             tally: Mutex::default(),
         }
+    }
+
+    /// One that can be parked, and goes on with what it has noted so far.
+    pub fn resumable(mut self, history: Arc<History>, notes: Vec<String>) -> Self {
+        self.may_park = true;
+        self.history = history;
+        self.notes = Mutex::new(notes);
+        self
+    }
+
+    /// How long the server wishes us to wait, within reason.
+    pub fn wish(&self, failure: &Failure) -> Option<Duration> {
+        match failure {
+            Failure::Throttled {
+                retry_after_ms: Some(wish),
+                ..
+            } => Some(Duration::from_millis(*wish).min(self.options.faults.longest_wish)),
+            _ => None,
+        }
+    }
+
+    /// Random numbers that spread pauses.
+    pub fn jitter(&self) -> fastrand::Rng {
+        self.history.jitter(self.options.faults.seed, &self.mailbox.name)
+    }
+
+    /// The mailbox gives its place to another: nothing new is begun. Of several reasons the one that lasts longest counts.
+    pub fn park(&self, class: Class, problem: Problem, pause: Duration) -> Halt {
+        self.park_after(class, problem, pause);
+        self.stop.stop();
+        Halt::Parked
+    }
+
+    /// The same, once what is under way has arrived.
+    pub fn park_after(&self, class: Class, problem: Problem, pause: Duration) -> Halt {
+        let mut parking = hold(&self.parking);
+        if parking.as_ref().is_none_or(|known| known.pause < pause) {
+            *parking = Some(Parking { class, problem, pause });
+        }
+        Halt::Parked
+    }
+
+    /// Whether somebody wants to stop the run, and not this mailbox alone.
+    pub fn run_stopped(&self) -> bool {
+        self.shared.stop.stopped()
+    }
+
+    /// Why it is parked, if it is.
+    pub fn parking(&self) -> Option<Parking> {
+        hold(&self.parking).take()
+    }
+
+    /// Takes the bytes of a batch out of what may be moved today; parks the mailbox where they are too many.
+    pub fn take_traffic(&self, bytes: u64) -> Result<(), Halt> {
+        let Some((side, pause)) = self.traffic.take(&self.ledger, self.id, bytes)? else {
+            return Ok(());
+        };
+        let problem = Problem::daily_budget(match side {
+            Side::Source => "source",
+            Side::Destination => "destination",
+        });
+        Err(self.park_after(Class::DailyBudget, problem, pause))
     }
 
     /// How to reach the destination of another mailbox, which rules send items to.

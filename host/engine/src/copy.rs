@@ -1,17 +1,22 @@
 //! Copying what waits, collection by collection: fetching the next batch and putting this one overlap.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use whimbrel_ledger::{CollectionRecord, ItemRecord, Target, Todo};
-use whimbrel_model::{Kind, Limits};
+use whimbrel_model::{Failure, Kind, Limits};
 use whimbrel_rules::{Decision, Hook};
+use whimbrel_sandbox::Item;
 
 use crate::{
     context::{Context, Halt, MEMORY_UNIT},
+    faults::{
+        history::Side,
+        suspects::{Bisection, Lost, ends_connections},
+    },
     lane::{DestinationLane, Lanes, SourceLane},
     marks::mark,
     prepare::{Fetched, size_limit},
@@ -179,7 +184,10 @@ async fn fetch_all(
     limits: &Limits,
     sender: mpsc::Sender<Work>,
 ) -> Result<(), Halt> {
-    let most_bytes = limits.batch_bytes.clamp(1, batch_budget(context));
+    let most_bytes = limits
+        .batch_bytes
+        .min(batch_of_day(context))
+        .clamp(1, batch_budget(context));
     let most_items = limits.batch_items.clamp(1, 1000) as usize;
     // Rules that take attachments out make messages smaller than they are listed.
     let book = context.options.rules.as_ref();
@@ -189,15 +197,24 @@ async fn fetch_all(
     let (mut batch, mut bytes) = (Vec::new(), 0u64);
     let (mut oversize, mut filtered) = (Vec::new(), Vec::new());
     let mut after: Option<String> = None;
+    // Those at which connections ended come last, so that nothing waits for them.
+    let (mut suspects, mut last) = (Vec::new(), false);
     loop {
-        let waiting = context
+        let mut waiting = context
             .ledger
             .todo(context.id, collection.id, after.as_deref(), TODO_AT_ONCE)?;
-        let Some((_, last)) = waiting.last() else { break };
-        after = Some(last.meta.id.clone());
+        match waiting.last() {
+            Some((_, record)) => after = Some(record.meta.id.clone()),
+            None if !last && !suspects.is_empty() => (waiting, last) = (std::mem::take(&mut suspects), true),
+            None => break,
+        }
         for (todo, record) in waiting {
             // Marks come last: what is known again while copying may need one too.
             if todo == Todo::Mark {
+                continue;
+            }
+            if !last && context.history.suspects.knows(collection.id, &record.meta.id) {
+                suspects.push((todo, record));
                 continue;
             }
             let decision = foresight.decide(&record);
@@ -238,6 +255,11 @@ async fn fetch_all(
     Ok(())
 }
 
+/// Bytes of one batch, such that little is left over of what may be moved in a day.
+fn batch_of_day(context: &Context) -> u64 {
+    context.options.faults.daily.least().map_or(u64::MAX, |daily| daily / 4)
+}
+
 /// Bytes of one batch, such that every lane of every mailbox can have two under way within the budget.
 fn batch_budget(context: &Context) -> u64 {
     let lanes = (context.options.mailboxes * context.options.connections).max(1) as u64;
@@ -263,8 +285,10 @@ async fn fetch(
     let Ok(permit) = context.memory.clone().acquire_many_owned(permits).await else {
         return Ok(false);
     };
+    let size = |(record, _): &(ItemRecord, _)| record.meta.size.unwrap_or(UNKNOWN_SIZE);
+    context.take_traffic(records.iter().map(size).sum())?;
     let ids: Vec<String> = records.iter().map(|(record, _)| record.meta.id.clone()).collect();
-    let answers = persist!(context, lane, |account| account.fetch(&collection.source.id, &ids))?;
+    let answers = fetch_bodies(context, lane, collection, &ids).await?;
     let fetched = records
         .into_iter()
         .zip(answers)
@@ -275,4 +299,50 @@ async fn fetch(
         })
         .collect();
     Ok(sender.send(Work::Put(fetched, permit)).await.is_ok())
+}
+
+/// Fetches bodies. A message at which the connection ends each time is refused; the others come through.
+async fn fetch_bodies(
+    context: &Context,
+    lane: &mut SourceLane,
+    collection: &CollectionRecord,
+    ids: &[String],
+) -> Result<Vec<Result<Item, Failure>>, Halt> {
+    let suspects = &context.history.suspects;
+    let mut answers: BTreeMap<usize, Result<Item, Failure>> = BTreeMap::new();
+    let mut batches = Bisection::new((0..ids.len()).collect());
+    while let Some(batch) = batches.next() {
+        if context.stop.stopped() {
+            return Err(Halt::Stopped);
+        }
+        let wanted: Vec<String> = batch.iter().filter_map(|at| ids.get(*at)).cloned().collect();
+        let answer = match lane.open(context).await {
+            Ok(account) => account.fetch(&collection.source.id, &wanted).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
+            Ok(came) => {
+                lane.patience.reset();
+                let refused = came.iter().filter(|answer| answer.is_err()).count();
+                suspects.passed(Side::Source, (came.len() - refused) as u64);
+                lane.refused(refused);
+                answers.extend(batch.into_iter().zip(came));
+                batches.left(Vec::new());
+            }
+            Err(failure @ Failure::Unavailable(_)) if lane.was_open() => {
+                lane.drop_broken(&failure);
+                let key = |at: &usize| (Side::Source, collection.id, ids.get(*at).cloned().unwrap_or_default());
+                match batches.lost(batch, |at, proven| suspects.accuse(key(at), proven)) {
+                    Lost::GoOn => {}
+                    Lost::Pause => lane.recover(context, failure).await?,
+                    Lost::Cause(at) => drop(answers.insert(at, Err(ends_connections("fetched", &failure)))),
+                }
+            }
+            Err(failure) => {
+                lane.recover(context, failure).await?;
+                batches.left(batch);
+            }
+        }
+    }
+    Ok(answers.into_values().collect())
 }

@@ -3,85 +3,34 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
-    time::Duration,
 };
 
+use tokio::time::Instant;
 use whimbrel_ledger::MailboxId;
 use whimbrel_model::Failure;
 
 use crate::{
-    Progress, Provider,
+    Provider,
     connector::{Destination, Source},
     context::{Context, Halt},
+    faults::{
+        class::{ERRORS_A_CONNECTION, Stage},
+        history::Side,
+        patience::{Fault, Patience},
+    },
 };
 
-/// The longest pause that is not the server's own wish.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest wish of a server that is granted within a run.
-const LONGEST_WISH: Duration = Duration::from_secs(15 * 60);
-/// How often in a row a connector's own fault is forgiven.
-const FAULTS_FORGIVEN: u32 = 2;
-
-/// How patient to be with a side that fails.
-#[derive(Debug)]
-pub struct Patience {
-    side: &'static str,
-    failed: u32,
-}
-
-impl Patience {
-    fn new(side: &'static str) -> Self {
-        Self { side, failed: 0 }
-    }
-
-    /// Something worked.
-    pub fn reset(&mut self) {
-        self.failed = 0;
-    }
-
-    /// Waits if trying again may help, else gives the failure back.
-    pub async fn bear(&mut self, context: &Context, failure: Failure) -> Result<(), Halt> {
-        let limit = match &failure {
-            Failure::Internal(_) => context.options.retries.min(FAULTS_FORGIVEN),
-            failure if failure.retry_may_help() => context.options.retries,
-            _ => 0,
-        };
-        if self.failed >= limit {
-            return Err(Halt::Failed {
-                side: self.side,
-                failure,
-            });
-        }
-        let mut pause = context
-            .options
-            .first_pause
-            .saturating_mul(1 << self.failed.min(10))
-            .min(LONGEST_PAUSE);
-        if let Failure::Throttled {
-            retry_after_ms: Some(wish),
-            ..
-        } = &failure
-        {
-            let wish = Duration::from_millis(*wish);
-            if wish > LONGEST_WISH {
-                return Err(Halt::Failed {
-                    side: self.side,
-                    failure,
-                });
-            }
-            pause = pause.max(wish);
-        }
-        self.failed += 1;
-        context.observer.notify(Progress::Waiting {
-            mailbox: &context.mailbox.name,
-            reason: format!("{}: {failure}", self.side),
-            milliseconds: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-        });
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = context.stop.wait() => Err(Halt::Stopped),
-        }
-    }
+/// How it stands with the connection of a lane.
+#[derive(Debug, Default)]
+struct State {
+    /// Between asking for the account and having it.
+    opening: bool,
+    /// It was open once.
+    opened: bool,
+    /// Until when nothing is tried at its server.
+    held: Option<Instant>,
+    /// Refusals of single items since it was opened.
+    errors: u32,
 }
 
 /// A source account.
@@ -89,6 +38,7 @@ pub struct SourceLane {
     /// Of another mailbox than the one at work.
     other: Option<Arc<dyn Provider>>,
     account: Option<Box<dyn Source>>,
+    state: State,
     /// With its failures.
     pub patience: Patience,
 }
@@ -98,28 +48,67 @@ pub struct DestinationLane {
     /// Of another mailbox than the one at work.
     other: Option<Arc<dyn Provider>>,
     account: Option<Box<dyn Destination>>,
+    state: State,
     /// With its failures.
     pub patience: Patience,
 }
 
 macro_rules! lane {
-    ($lane:ident, $account:ident, $open:ident, $side:literal) => {
+    ($lane:ident, $account:ident, $open:ident, $label:literal, $side:expr) => {
         impl $lane {
             /// Not opened yet.
             pub fn new() -> Self {
                 Self {
                     other: None,
                     account: None,
-                    patience: Patience::new($side),
+                    state: State::default(),
+                    patience: Patience::new($label, $side),
                 }
+            }
+
+            fn provider(&self, context: &Context) -> Arc<dyn Provider> {
+                Arc::clone(self.other.as_ref().unwrap_or(&context.mailbox.$open))
             }
 
             /// The account, opened if it is not.
             pub async fn open(&mut self, context: &Context) -> Result<&mut dyn $account, Failure> {
+                self.state.held = None;
                 if self.account.is_none() {
-                    let provider = self.other.as_ref().unwrap_or(&context.mailbox.$open);
-                    self.account = Some(provider.$open().await?);
+                    self.state.opening = true;
+                    let own = self.other.is_none();
+                    // Whichever connection was asked to wait: none comes before.
+                    if let Some(until) = context.history.asked($side).filter(|_| own) {
+                        self.state.held = Some(until);
+                        return Err(asked_to_wait());
+                    }
+                    let provider = self.provider(context);
+                    let pass = match provider.server() {
+                        Some(server) => match context.breakers.enter(&server) {
+                            Ok(pass) => Some(pass),
+                            Err(until) => {
+                                self.state.held = Some(until);
+                                return Err(left_alone(&server));
+                            }
+                        },
+                        None => None,
+                    };
+                    let opened = provider.$open().await;
+                    if let Some(pass) = pass {
+                        pass.done(opened.as_ref().err());
+                    }
+                    if let Err(failure) = &opened
+                        && let Some(wish) = context.wish(failure).filter(|_| own)
+                    {
+                        context.history.note_asked($side, Instant::now() + wish);
+                    }
+                    self.account = Some(opened?);
+                    self.state.errors = 0;
+                    self.state.opened = true;
+                    if own {
+                        context.history.note_opened($side);
+                    }
                 }
+                self.state.opening = false;
                 match &mut self.account {
                     Some(account) => Ok(account.as_mut()),
                     None => Err(Failure::Internal(
@@ -128,19 +117,75 @@ macro_rules! lane {
                 }
             }
 
-            /// Drops the account if it may be broken, and waits if trying again may help.
-            pub async fn recover(&mut self, context: &Context, failure: Failure) -> Result<(), Halt> {
-                if failure.retry_may_help() {
+            /// Whether the connection broke in the midst of work, and did not fail to come about.
+            pub fn was_open(&self) -> bool {
+                !self.state.opening
+            }
+
+            /// What a failure of the last call is, for a [`Patience`].
+            pub fn fault(&self, context: &Context, failure: Failure) -> Fault {
+                let own = self.other.is_none();
+                let server = self.provider(context).server();
+                Fault {
+                    failure,
+                    stage: Stage {
+                        opening: self.state.opening,
+                        opened: self.state.opened || own && context.history.opened($side),
+                        reached: server.is_some_and(|server| context.breakers.reached(&server)),
+                    },
+                    held: self.state.held,
+                }
+            }
+
+            /// Drops the account if it may be broken.
+            pub fn drop_broken(&mut self, failure: &Failure) {
+                if failure.retry_may_help() || matches!(failure, Failure::Unauthenticated(_)) {
                     self.account = None;
                 }
-                self.patience.bear(context, failure).await
+            }
+
+            /// Drops the account if it may be broken, and waits if trying again may help.
+            pub async fn recover(&mut self, context: &Context, failure: Failure) -> Result<(), Halt> {
+                self.drop_broken(&failure);
+                let fault = self.fault(context, failure);
+                self.patience.bear(context, fault).await
+            }
+
+            /// So many items were refused. Some servers end a connection after ten refusals: before that, another is taken.
+            pub fn refused(&mut self, items: usize) {
+                self.state.errors = self
+                    .state
+                    .errors
+                    .saturating_add(u32::try_from(items).unwrap_or(u32::MAX));
+                if self.state.errors >= ERRORS_A_CONNECTION {
+                    self.account = None;
+                }
             }
         }
     };
 }
 
-lane!(SourceLane, Source, source, "source");
-lane!(DestinationLane, Destination, destination, "destination");
+lane!(SourceLane, Source, source, "source", Side::Source);
+lane!(
+    DestinationLane,
+    Destination,
+    destination,
+    "destination",
+    Side::Destination
+);
+
+fn asked_to_wait() -> Failure {
+    Failure::Throttled {
+        retry_after_ms: None,
+        reason: "it asked to wait before another connection is opened".to_owned(),
+    }
+}
+
+fn left_alone(server: &str) -> Failure {
+    Failure::Unavailable(format!(
+        "several connections in a row to {server} failed: nothing is tried there for a while"
+    ))
+}
 
 /// Lanes to one account, kept open from one step of a mailbox's work to the next.
 pub struct Pool<L> {
@@ -191,12 +236,13 @@ impl<L> Pool<L> {
 }
 
 impl SourceLane {
-    /// To another account, to read it; `side` is for messages.
-    pub fn reading(provider: Arc<dyn Provider>, side: &'static str) -> Self {
+    /// To another account, to read it; `label` is for messages.
+    pub fn reading(provider: Arc<dyn Provider>, label: &'static str) -> Self {
         Self {
             other: Some(provider),
             account: None,
-            patience: Patience::new(side),
+            state: State::default(),
+            patience: Patience::new(label, Side::Source),
         }
     }
 }

@@ -14,6 +14,9 @@
 //!    what is an orphan is known again ([`orphans`]), an intent is flushed, the batch is put, placements are flushed
 //!    ([`put`]);
 //! 5. where the admin asked for that, what vanished at the source goes to the destination's trash ([`deletions`]).
+//!
+//! What fails on the way is dealt with by one table ([`faults`]): tried again, or the mailbox gives its place to another
+//! and comes back, or it stops.
 
 #[macro_use]
 mod lane;
@@ -27,6 +30,7 @@ mod copy;
 mod deletions;
 mod diagnose;
 mod existing;
+mod faults;
 mod mailbox;
 mod marks;
 mod names;
@@ -39,6 +43,7 @@ mod preview;
 mod put;
 mod quarantine;
 mod remedy;
+mod repair;
 mod report;
 mod routes;
 mod rules;
@@ -55,12 +60,16 @@ pub use assess::{Assessment, CollectionAssessment, assess};
 pub use check::{Finding, check};
 pub use connector::{Destination, Endpoint, Provider, Source};
 pub use deletions::{Deletions, Vanished, vanished};
+pub use faults::{
+    Class as RetryClass, Clock, Daily, FaultOptions, Parked, Row as RetryRow, TABLE as RETRY_CLASSES, Then, Tries,
+};
 pub use names::{NameNote, PlannedName};
 pub use observe::{NoObserver, Observer, Progress};
 pub use options::{FolderOptions, Options};
 pub use plan::{Plan, PlanError, Step, plan};
 pub use preview::{Previewed, Scope, preview};
 pub use remedy::remedy;
+pub use repair::{RepairKind, RepairOptions};
 pub use report::{BothConnections, ConnectorReport, Counts, MailboxReport, Problem, Report, Worked};
 pub use rules::{AttachmentFolder, OnError, RuleBook, RuleCount};
 pub use run::{EngineError, Mailbox, migrate, requeue, status};

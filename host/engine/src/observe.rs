@@ -22,6 +22,12 @@ pub enum Progress<'a> {
         reason: String,
         milliseconds: u64,
     },
+    /// A mailbox gives its place to another, and goes on after a pause if the run lasts that long.
+    Parked {
+        mailbox: &'a str,
+        reason: &'a str,
+        milliseconds: u64,
+    },
     /// Something that the admin should know, and that does not stop the mailbox.
     Warning { mailbox: &'a str, text: String },
     /// Work on a mailbox ended.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use whimbrel_wire::BlobStore;
 
-use crate::{Deletions, RuleBook};
+use crate::{Deletions, RuleBook, faults::FaultOptions, repair::RepairOptions};
 
 /// Limits and policies of a run.
 #[derive(Clone)]
@@ -17,10 +17,10 @@ pub struct Options {
     pub memory: u64,
     /// Items larger than this are left out as `oversize`, in bytes.
     pub max_item_bytes: Option<u64>,
-    /// How often in a row something that may pass is tried again before the mailbox stops.
+    /// How often in a row something that may pass is tried again before the mailbox is parked or stops; see [`crate::RETRY_CLASSES`].
     pub retries: u32,
-    /// The pause before the first such try; each further one is twice as long, up to 30 s.
-    pub first_pause: Duration,
+    /// What else follows failures.
+    pub faults: FaultOptions,
     /// How long a destination must show nothing new before what a broken connection or a killed run left open is put
     /// again: until then, some of it may still be on its way.
     pub quiet: Duration,
@@ -30,6 +30,8 @@ pub struct Options {
     pub quarantine: Option<PathBuf>,
     /// Where converted bodies are built.
     pub blobs: BlobStore,
+    /// What is tried with messages that the destination refuses as they are.
+    pub repairs: RepairOptions,
     /// The admin's rules.
     pub rules: Option<Arc<RuleBook>>,
     /// Whether, and how carefully, deletions at the source are mirrored.

@@ -10,15 +10,13 @@ use whimbrel_model::{Failure, Hash, Outcome};
 
 use crate::{
     context::{Context, Halt},
+    faults::Class,
     lane::DestinationLane,
     prepare::{Site, item_meta},
     rules::Ruled,
     settle::{settle, settle_late},
     spots::Spots,
 };
-
-/// How often an orphan is asked to be moved once more after a broken connection.
-const MOVE_TRIES: u32 = 3;
 
 /// An orphan: the source collection that it was in, and what is known of it.
 pub type Orphan = (CollectionId, ItemRecord);
@@ -120,7 +118,7 @@ pub async fn known_again(
                 batch.forget(*collection, &found.meta.id);
                 claim(context, &one.fingerprint.exact, place, record)?
             }
-            Relocated::NotYet if tries < MOVE_TRIES => {
+            Relocated::NotYet if tries < Class::Lost.row().tries(context.options.retries) => {
                 tries += 1;
                 Some(orphan)
             }

@@ -119,6 +119,8 @@ pub struct Plan {
     pub mailbox: String,
     /// In order.
     pub steps: Vec<Step>,
+    /// In how many days it is through, where the settings limit what is moved in a day.
+    pub days: Option<u64>,
 }
 
 /// Why there is no plan.
@@ -214,8 +216,13 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
             steps.push(Step::Trash { items: due, waiting });
         }
     }
+    let copied = |step: &Step| match step {
+        Step::Copy { bytes, .. } => *bytes,
+        _ => 0,
+    };
     Ok(Plan {
         mailbox: mailbox.name.clone(),
+        days: options.faults.daily.days(steps.iter().map(copied).sum()),
         steps,
     })
 }

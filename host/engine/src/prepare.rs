@@ -14,6 +14,7 @@ use crate::{
     lane::DestinationLane,
     orphans::known_again,
     quarantine,
+    repair::Trial,
     report::Problem,
     rules::{Ruled, Undecided, apply_marks, excused},
     spots::Spot,
@@ -38,6 +39,8 @@ pub struct Ready {
     pub repairs: Vec<String>,
     /// Whether it is one of the further copies that rules asked for.
     pub copy: bool,
+    /// Where it was refused, and is tried with repairs.
+    pub trial: Option<Box<Trial>>,
 }
 
 impl Ready {
@@ -318,6 +321,7 @@ fn ready(one: Ruled, content: Blob, repairs: Vec<String>) -> Ready {
         put: one.put,
         repairs,
         copy: false,
+        trial: None,
     }
 }
 

@@ -14,9 +14,15 @@ use crate::{
     context::{Context, Halt},
     copy::Work,
     existing::Existing,
+    faults::{
+        history::Side,
+        patience::{Fault, Patience},
+        suspects::{Bisection, Lost, ends_connections},
+    },
     lane::Lanes,
     orphans::recall,
     prepare::{Fetched, Ready, Site, further_copy, main, read, refused},
+    repair,
     rules::{Ruled, decide_all, facts, filtered, rule_all, settle_unruled},
     settle::{settle, settle_late},
     spots::{SpotId, Spots},
@@ -25,8 +31,14 @@ use crate::{
 
 /// Batches that share a watermark: asking again costs a round trip, not asking makes settling read more names.
 const BATCHES_PER_WATERMARK: u32 = 20;
-/// How often a batch is put again after a broken connection, while nothing of it arrives.
-const PUT_TRIES: u32 = 10;
+
+/// How a try to put a batch ended.
+struct Tried {
+    /// What is still to be put.
+    left: Vec<Ready>,
+    /// Where the connection ended in the midst of it.
+    lost: Option<Fault>,
+}
 
 /// Puts what a fetcher hands over.
 pub struct Putter<'a> {
@@ -37,8 +49,8 @@ pub struct Putter<'a> {
     spots: Spots,
     /// Items and bytes that are recorded and wait for their flush.
     unflushed: Option<(u64, u64)>,
-    /// Why the last put as a whole failed.
-    cause: Option<Failure>,
+    /// With puts, which is at an end before that with the connection: others of its calls may work.
+    patience: Patience,
 }
 
 impl<'a> Putter<'a> {
@@ -57,7 +69,7 @@ impl<'a> Putter<'a> {
             facts: facts(&context.facts, &collection.source),
             spots: Spots::new(context, collection, target, limits),
             unflushed: None,
-            cause: None,
+            patience: Patience::new("destination", Side::Destination),
         }
     }
 
@@ -202,25 +214,43 @@ impl<'a> Putter<'a> {
         Ok(())
     }
 
-    async fn put_until_done(&mut self, id: SpotId, mut ready: Vec<Ready>) -> Result<(), Halt> {
-        let mut tries = 0;
-        while !ready.is_empty() {
-            let before = ready.len();
-            ready = self.put_ready(id, ready).await?;
-            tries = if ready.len() < before { 0 } else { tries + 1 };
-            if tries > PUT_TRIES {
-                let silent = || Failure::Unavailable(format!("{before} messages did not arrive in {PUT_TRIES} tries"));
-                return Err(Halt::Failed {
-                    side: "destination",
-                    failure: self.cause.take().unwrap_or_else(silent),
-                });
+    async fn put_until_done(&mut self, id: SpotId, ready: Vec<Ready>) -> Result<(), Halt> {
+        let history = Arc::clone(&self.context.history);
+        let mut batches = Bisection::new(ready);
+        while let Some(batch) = batches.next() {
+            if self.context.stop.stopped() {
+                return Err(Halt::Stopped);
+            }
+            let before = batch.len();
+            let Tried { left, lost } = self.put_ready(id, batch).await?;
+            if left.len() < before {
+                self.patience.reset();
+                history.suspects.passed(Side::Destination, (before - left.len()) as u64);
+            }
+            let Some(fault) = lost else {
+                batches.left(left);
+                continue;
+            };
+            let key = |one: &Ready| (Side::Destination, self.collection.id, one.record.meta.id.clone());
+            match batches.lost(left, |one, proven| history.suspects.accuse(key(one), proven)) {
+                Lost::GoOn => {}
+                Lost::Pause => self.patience.bear(self.context, fault).await?,
+                Lost::Cause(one) => self.give_up(&one, &fault.failure).await?,
             }
         }
         Ok(())
     }
 
-    /// Puts a batch; gives back what is still to be put.
-    async fn put_ready(&mut self, id: SpotId, ready: Vec<Ready>) -> Result<Vec<Ready>, Halt> {
+    /// A message at which the connection ends each time.
+    async fn give_up(&mut self, one: &Ready, failure: &Failure) -> Result<(), Halt> {
+        let mut batch = self.context.ledger.batch(self.context.id);
+        let failure = ends_connections("stored", failure);
+        refused(self.context, self.collection, &self.facts, one, failure, &mut batch).await?;
+        self.keep(batch, 0, 0).await
+    }
+
+    /// Puts a batch.
+    async fn put_ready(&mut self, id: SpotId, ready: Vec<Ready>) -> Result<Tried, Halt> {
         let watermark = self.watermark(id).await?;
         let (account, target) = (self.spots.at(id).account, self.spots.at(id).target.clone());
         let intent = Intent {
@@ -236,43 +266,48 @@ impl<'a> Putter<'a> {
             Ok(account) => account.put(&target.id, items).await,
             Err(failure) => Err(failure),
         };
-        match answer {
+        let failure = match answer {
             Ok(answers) => {
                 lane.patience.reset();
-                self.record(id, open, &intent, ready, answers).await
+                let left = self.record(open, &intent, ready, answers).await?;
+                return Ok(Tried { left, lost: None });
             }
-            Err(failure) => {
-                // An unknown part was stored: find out before anything else.
-                self.spots.at(id).watermark = None;
-                self.cause = Some(failure.clone());
-                let answered = !failure.retry_may_help() && !matches!(failure, Failure::Internal(_));
-                let failure = match lane.recover(self.context, failure).await {
-                    Ok(()) => None,
-                    Err(Halt::Failed { failure, .. }) => Some(failure),
-                    Err(halt) => return Err(halt),
-                };
-                match &failure {
-                    None => {}
-                    Some(Failure::NotFound(_)) if !self.spots.at(id).made_again => self.make_again(id).await?,
-                    Some(failure) if failure.retry_may_help() => {
-                        // The intent stays open: the next run settles it.
-                        return Err(Halt::Failed {
-                            side: "destination",
-                            failure: failure.clone(),
-                        });
-                    }
-                    Some(failure) => {
-                        self.settle_broken(answered, open, &intent).await?;
-                        return Err(Halt::Failed {
-                            side: "destination",
-                            failure: failure.clone(),
-                        });
-                    }
-                }
-                self.settle_broken(answered, open, &intent).await?;
-                self.still_waiting(&intent, ready)
-            }
+            Err(failure) => failure,
+        };
+        // An unknown part was stored: find out before anything else.
+        self.spots.at(id).watermark = None;
+        lane.drop_broken(&failure);
+        let fault = lane.fault(self.context, failure.clone());
+        if matches!(failure, Failure::Unavailable(_)) && lane.was_open() {
+            self.settle_broken(false, open, &intent).await?;
+            let left = self.still_waiting(&intent, ready)?;
+            return Ok(Tried {
+                left,
+                lost: Some(fault),
+            });
         }
+        // What was never begun left nothing on its way.
+        let answered = !lane.was_open() || !failure.retry_may_help() && !matches!(failure, Failure::Internal(_));
+        let borne = match lane.was_open() {
+            true => self.patience.bear(self.context, fault).await,
+            false => lane.patience.bear(self.context, fault).await,
+        };
+        match borne {
+            Ok(()) => {}
+            Err(Halt::Failed {
+                failure: Failure::NotFound(_),
+                ..
+            }) if !self.spots.at(id).made_again => self.make_again(id).await?,
+            Err(Halt::Failed { side, failure }) if !failure.retry_may_help() => {
+                self.settle_broken(answered, open, &intent).await?;
+                return Err(Halt::Failed { side, failure });
+            }
+            // The intent stays open: the next turn, or the next run, settles it.
+            Err(halt) => return Err(halt),
+        }
+        self.settle_broken(answered, open, &intent).await?;
+        let left = self.still_waiting(&intent, ready)?;
+        Ok(Tried { left, lost: None })
     }
 
     /// Makes a destination collection again that is gone.
@@ -323,7 +358,6 @@ impl<'a> Putter<'a> {
     /// Records what a put answered.
     async fn record(
         &mut self,
-        id: SpotId,
         open: IntentId,
         intent: &Intent,
         ready: Vec<Ready>,
@@ -332,7 +366,7 @@ impl<'a> Putter<'a> {
         let mut batch = self.context.ledger.batch(self.context.id);
         let (mut items, mut bytes) = (0, 0);
         let (mut waiting, mut unclear) = (Vec::new(), Vec::new());
-        let mut halt = None;
+        let (mut halt, mut refusals) = (None, 0);
         for (one, answer) in ready.into_iter().zip(answers) {
             match answer {
                 Ok(placement) if placement.id.is_none() => unclear.push((one, placement)),
@@ -346,10 +380,18 @@ impl<'a> Putter<'a> {
                     waiting.push(one);
                 }
                 Err(failure) => {
-                    refused(self.context, self.collection, &self.facts, &one, failure, &mut batch).await?;
+                    refusals += 1;
+                    match repair::next(self.context, one, failure).await {
+                        Ok(repaired) => waiting.push(repaired),
+                        Err(out) => {
+                            let (one, failure) = *out;
+                            refused(self.context, self.collection, &self.facts, &one, failure, &mut batch).await?;
+                        }
+                    }
                 }
             }
         }
+        self.lanes.to(self.context, intent.mailbox)?.refused(refusals);
         if unclear.is_empty() {
             batch.close_intent(open);
             self.keep(batch, items, bytes).await?;
@@ -358,20 +400,12 @@ impl<'a> Putter<'a> {
             self.flush().await?;
             self.find_unclear(open, intent, unclear).await?;
         }
-        match halt {
-            None => {}
-            Some(failure) if failure.retry_may_help() => {
-                self.flush().await?;
-                let account = self.spots.at(id).account;
-                let lane = self.lanes.to(self.context, account)?;
-                lane.recover(self.context, failure).await?;
-            }
-            Some(failure) => {
-                return Err(Halt::Failed {
-                    side: "destination",
-                    failure,
-                });
-            }
+        if let Some(failure) = halt {
+            self.flush().await?;
+            let lane = self.lanes.to(self.context, intent.mailbox)?;
+            lane.drop_broken(&failure);
+            let fault = lane.fault(self.context, failure);
+            self.patience.bear(self.context, fault).await?;
         }
         Ok(waiting)
     }

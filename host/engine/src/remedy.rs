@@ -6,13 +6,15 @@ use whimbrel_model::Failure;
 pub fn remedy(failure: &Failure) -> &'static str {
     match failure {
         Failure::Unauthenticated(_) => {
-            "check the user name and the password or token in the settings; some providers want an app password, or IMAP access switched on for the mailbox"
+            "check the user name and the password or token in the settings, and the likely cause that is named; `whimbrel check` tries again without moving anything"
         }
         Failure::Forbidden(_) => {
             "give the migration account the right to do this, or leave the folder out with [folders] exclude; then run again"
         }
         Failure::NotFound(_) => "check the name in the settings; if it was removed meanwhile, run again",
-        Failure::Throttled { .. } => "the server limits the rate: run again later, or with fewer connections",
+        Failure::Throttled { .. } => {
+            "the server limits the rate: run again later, or with fewer `connections` or `mailboxes` in [limits]; a limit for each day is what `daily` is for"
+        }
         Failure::Unavailable(_) => {
             "check the network and the server, then run again: the migration goes on where it stopped"
         }

@@ -5,7 +5,7 @@ use whimbrel_ledger::{CollectionRecord, Totals};
 use whimbrel_model::Failure;
 use whimbrel_sandbox::{Connection, Usage};
 
-use crate::{Provider, remedy::remedy, rules::RuleCount};
+use crate::{Provider, faults::Parked, remedy::remedy, rules::RuleCount};
 
 /// Where items stand; stable JSON. `found = moved + merged + filtered + oversize + failed + pending`, and
 /// `unexplained` is what the provider claims beyond what it listed.
@@ -99,6 +99,29 @@ pub struct Worked {
     pub settled: u64,
 }
 
+impl Worked {
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            found: self.found + other.found,
+            copied: self.copied + other.copied,
+            bytes: self.bytes + other.bytes,
+            merged: self.merged + other.merged,
+            marked: self.marked + other.marked,
+            relocated: self.relocated + other.relocated,
+            adopted: self.adopted + other.adopted,
+            vanished: self.vanished + other.vanished,
+            trashed: self.trashed + other.trashed,
+            settled: self.settled + other.settled,
+        }
+    }
+
+    /// Whether anything came nearer to its end.
+    pub fn moved(&self) -> bool {
+        self.copied + self.merged + self.marked + self.relocated + self.adopted + self.settled > 0
+    }
+}
+
 /// Something that kept a mailbox or collection from being finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -113,6 +136,16 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What a mailbox may move in a day is used up.
+    pub fn daily_budget(side: &str) -> Self {
+        Self {
+            collection: None,
+            code: "daily-budget",
+            text: format!("{side}: what the settings let this mailbox move in 24 hours is used up"),
+            remedy: format!("run again then; or raise `daily` in [{side}], if the provider allows more"),
+        }
+    }
+
     /// From a failure.
     pub fn new(collection: Option<String>, side: &str, failure: &Failure) -> Self {
         Self {
@@ -180,6 +213,8 @@ pub struct MailboxReport {
     pub connections: BothConnections,
     /// What the connectors of both sides used and tried in this run.
     pub connectors: Vec<ConnectorReport>,
+    /// Why it waits, and until when, if it was parked when it was last worked on.
+    pub parked: Option<Parked>,
 }
 
 impl MailboxReport {

@@ -1,17 +1,28 @@
 //! Runs over many mailboxes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 use whimbrel_ledger::{CollectionId, Durability, Fate, ItemRecord, Ledger, LedgerError, MailboxId};
 use whimbrel_rules::RuleError;
 
 use crate::{
     Counts, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
     context::{Context, Finished, Halt},
+    faults::{
+        Parked,
+        history::History,
+        parking::{self, Parking},
+        schedule::Schedule,
+    },
     mailbox::{move_mailbox, retriable},
     report::{BothConnections, ConnectorReport, Problem, Worked},
+    rules::RuleCount,
     shared::Shared,
 };
 
@@ -39,8 +50,9 @@ pub enum EngineError {
     Rules(#[from] RuleError),
 }
 
-/// Moves what is new and what changed in these mailboxes. A mailbox that fails does not stop the others; a ledger that
-/// fails stops everything. Reports come in the order of the mailboxes.
+/// Moves what is new and what changed in these mailboxes. A mailbox that fails does not stop the others, one that has to
+/// wait gives its place to the next and comes back; a ledger that fails stops everything. Reports come in the order of
+/// the mailboxes.
 pub async fn migrate(
     ledger: &Ledger,
     mailboxes: Vec<Mailbox>,
@@ -49,25 +61,44 @@ pub async fn migrate(
     stop: Stop,
 ) -> Result<Report, EngineError> {
     let start = Instant::now();
-    let slots = Arc::new(Semaphore::new(options.mailboxes.max(1)));
     let shared = Shared::new(mailboxes.len(), options, observer, stop.clone());
+    let jobs = mailboxes
+        .into_iter()
+        .enumerate()
+        .map(|(number, mailbox)| Job::new(number, mailbox));
+    let mut schedule = Schedule::new(jobs);
     let mut tasks = JoinSet::new();
-    for (number, mailbox) in mailboxes.into_iter().enumerate() {
-        let (slots, ledger, shared) = (slots.clone(), ledger.clone(), shared.clone());
-        tasks.spawn(async move {
-            let slot = slots.acquire_owned().await;
-            // Boxed when its turn comes: thousands that wait take no room for their work.
-            let report = Box::pin(one(ledger, mailbox, shared)).await;
-            drop(slot);
-            (number, report)
-        });
-    }
-    let mut reports = Vec::new();
+    let mut done = Vec::new();
     let mut broken = None;
-    while let Some(joined) = tasks.join_next().await {
+    loop {
+        while tasks.len() < options.mailboxes.max(1)
+            && !stop.stopped()
+            && let Some(job) = schedule.next(tokio::time::Instant::now(), !tasks.is_empty())
+        {
+            // Boxed when its turn comes: thousands that wait take no room for their work.
+            tasks.spawn(Box::pin(turn(ledger.clone(), job, shared.clone())));
+        }
+        let due = match tasks.is_empty() {
+            true if stop.stopped() => break,
+            true => match schedule.awaited() {
+                Some(due) => Some(due),
+                None => break,
+            },
+            // With no place free there is nothing to look for.
+            false => schedule.due().filter(|_| tasks.len() < options.mailboxes.max(1)),
+        };
+        let joined = tokio::select! {
+            Some(joined) = tasks.join_next() => joined,
+            () = wait_until(due) => continue,
+            () = stop.wait(), if tasks.is_empty() => continue,
+        };
         match joined {
-            Ok((number, Ok(report))) => reports.push((number, report)),
-            Ok((_, Err(error))) => {
+            Ok(Ok((job, Ended::Through))) => done.push(job),
+            Ok(Ok((mut job, Ended::Parked(pause)))) => {
+                let awaited = job.rest(pause, options.faults.wait);
+                schedule.park(job, tokio::time::Instant::now() + pause, awaited);
+            }
+            Ok(Err(error)) => {
                 stop.stop();
                 broken = broken.or(Some(error));
             }
@@ -78,67 +109,192 @@ pub async fn migrate(
     if let Some(error) = broken {
         return Err(error);
     }
-    reports.sort_by_key(|(number, _)| *number);
-    let reports = reports.into_iter().map(|(_, report)| report).collect();
+    let (parked, fresh) = schedule.into_rest();
+    done.extend(parked);
+    done.extend(fresh);
+    done.sort_by_key(|job| job.number);
+    let reports = done
+        .into_iter()
+        .map(|job| job.report(ledger))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Report::new(reports, start.elapsed().as_secs_f64(), stop.stopped()))
 }
 
-async fn one(ledger: Ledger, mailbox: Mailbox, shared: Shared) -> Result<MailboxReport, EngineError> {
+async fn wait_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A mailbox of a run, from one of its turns to the next.
+struct Job {
+    /// Its place in the settings.
+    number: usize,
+    mailbox: Mailbox,
+    history: Arc<History>,
+    /// What its turns did so far.
+    done: Finished,
+    parked: Option<Parked>,
+    /// How long it was parked since something moved.
+    waited: Duration,
+    /// How long its turns took.
+    worked: Duration,
+}
+
+/// How a turn ended.
+enum Ended {
+    /// Nothing is left to do, or nothing that waiting helps.
+    Through,
+    /// To be taken up again after so long.
+    Parked(Duration),
+}
+
+impl Job {
+    fn new(number: usize, mailbox: Mailbox) -> Self {
+        Self {
+            number,
+            mailbox,
+            history: Arc::default(),
+            done: Finished::default(),
+            parked: None,
+            waited: Duration::ZERO,
+            worked: Duration::ZERO,
+        }
+    }
+
+    /// Counts a park; tells whether the run waits for its end.
+    fn rest(&mut self, pause: Duration, budget: Duration) -> bool {
+        if self.history.parks() == 1 {
+            self.waited = Duration::ZERO;
+        }
+        self.waited = self.waited.saturating_add(pause);
+        self.waited < budget
+    }
+
+    /// Adds what a turn did.
+    fn add(&mut self, turn: &Finished) {
+        self.done.worked = self.done.worked.plus(turn.worked);
+        // What was in the way before is in the way still, or not any more.
+        self.done.problems.clone_from(&turn.problems);
+        self.done.notes.clone_from(&turn.notes);
+        RuleCount::add(&mut self.done.rules, &turn.rules);
+    }
+
+    fn report(self, ledger: &Ledger) -> Result<MailboxReport, EngineError> {
+        let id = ledger.mailbox(&self.mailbox.name)?;
+        let connections = connections(&self.mailbox);
+        let connectors = connectors(&self.mailbox);
+        let Finished {
+            worked,
+            problems,
+            notes,
+            rules,
+        } = self.done;
+        Ok(MailboxReport {
+            counts: Counts::of(&ledger.collections(id)?, self.worked.as_secs_f64()),
+            name: self.mailbox.name,
+            worked,
+            problems,
+            notes,
+            rules,
+            connections,
+            connectors,
+            parked: self.parked,
+        })
+    }
+}
+
+/// One turn of a mailbox: all that can be done without a long wait. Its connections are closed at its end.
+async fn turn(ledger: Ledger, mut job: Job, shared: Shared) -> Result<(Job, Ended), EngineError> {
     let start = Instant::now();
-    let id = ledger.mailbox(&mailbox.name)?;
-    let name = mailbox.name.clone();
-    shared.observer.notify(Progress::Started { mailbox: &name });
-    let context = Arc::new(Context::new(ledger.clone(), id, mailbox, shared));
+    let id = ledger.mailbox(&job.mailbox.name)?;
+    let observer = Arc::clone(&shared.observer);
+    observer.notify(Progress::Started {
+        mailbox: &job.mailbox.name,
+    });
+    job.parked = None;
+    parking::note(&ledger, id, None)?;
+    let notes = std::mem::take(&mut job.done.notes);
+    let context = Context::new(ledger.clone(), id, job.mailbox.clone(), shared);
+    let context = Arc::new(context.resumable(Arc::clone(&job.history), notes));
     let result = if context.stop.stopped() {
         Err(Halt::Stopped)
     } else {
         move_mailbox(&context).await
     };
+    let parking = context.parking().filter(|_| !context.run_stopped());
     match result {
-        Ok(()) | Err(Halt::Stopped) => {}
+        Ok(()) | Err(Halt::Stopped | Halt::Parked) => {}
         Err(Halt::Ledger(error)) => return Err(error.into()),
         Err(Halt::Rules(error)) => return Err(error.into()),
         Err(Halt::Failed { side, failure }) => context.problem(Problem::new(None, side, &failure)),
     }
+    if let Some(parking) = &parking {
+        context.problem(parking.problem.clone());
+    }
     let finished = context.finish();
-    let sides = [
-        ("source", &context.mailbox.source),
-        ("destination", &context.mailbox.destination),
-    ];
-    let connectors: Vec<ConnectorReport> = sides
-        .into_iter()
-        .filter_map(|(side, provider)| ConnectorReport::of(side, provider.as_ref()))
-        .collect();
-    finish_events(&context, &finished, &connectors).await?;
-    context.observer.notify(Progress::Finished { mailbox: &name });
-    let counts = Counts::of(&ledger.collections(id)?, start.elapsed().as_secs_f64());
-    let connections = BothConnections {
-        source: context.mailbox.source.connections(),
-        destination: context.mailbox.destination.connections(),
+    // What its connectors did is told once, when its turns are over.
+    let connectors = match parking {
+        None => connectors(&job.mailbox),
+        Some(_) => Vec::new(),
     };
-    let Finished {
-        worked,
-        problems,
-        notes,
-        rules,
-    } = finished;
-    Ok(MailboxReport {
-        name,
-        counts,
-        worked,
-        problems,
-        notes,
-        rules,
-        connections,
-        connectors,
-    })
+    let connections = connections(&job.mailbox);
+    let seconds = start.elapsed().as_secs_f64();
+    finish_events(&context, &finished, (&connections, &connectors), seconds).await?;
+    job.add(&finished);
+    job.worked += start.elapsed();
+    let mailbox = &job.mailbox.name;
+    let Some(Parking { class, problem, pause }) = parking else {
+        observer.notify(Progress::Finished { mailbox });
+        return Ok((job, Ended::Through));
+    };
+    job.history.note_park(finished.worked.moved());
+    let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let parked = Parked {
+        class: class.row().name.to_owned(),
+        text: problem.text,
+        until_unix_ms: context
+            .options
+            .faults
+            .clock
+            .unix_ms()
+            .saturating_add_unsigned(milliseconds),
+    };
+    parking::note(&ledger, id, Some(&parked))?;
+    context.flush().await?;
+    observer.notify(Progress::Parked {
+        mailbox,
+        reason: &parked.text,
+        milliseconds,
+    });
+    job.parked = Some(parked);
+    Ok((job, Ended::Parked(pause)))
 }
 
-/// Leaves a line in the audit trail, if there was anything to tell.
+/// What both sides of a mailbox were connected to.
+fn connections(mailbox: &Mailbox) -> BothConnections {
+    BothConnections {
+        source: mailbox.source.connections(),
+        destination: mailbox.destination.connections(),
+    }
+}
+
+/// What the connectors of both sides used and tried.
+fn connectors(mailbox: &Mailbox) -> Vec<ConnectorReport> {
+    [("source", &mailbox.source), ("destination", &mailbox.destination)]
+        .into_iter()
+        .filter_map(|(side, provider)| ConnectorReport::of(side, provider.as_ref()))
+        .collect()
+}
+
+/// Leaves lines in the audit trail, if there was anything to tell: what connectors tried, what was wrong, what rules did,
+/// what it was connected to, and what the run did in which time.
 async fn finish_events(
     context: &Context,
     finished: &Finished,
-    connectors: &[ConnectorReport],
+    (connections, connectors): (&BothConnections, &[ConnectorReport]),
+    seconds: f64,
 ) -> Result<(), LedgerError> {
     let idle = finished.worked == Worked::default() && finished.problems.is_empty();
     if idle && connectors.iter().all(|connector| connector.usage.is_quiet()) {
@@ -178,9 +334,15 @@ async fn finish_events(
     for rule in &finished.rules {
         batch.event("rule", json!(rule));
     }
-    if !idle {
-        batch.event("run", json!(finished.worked));
+    if *connections != BothConnections::default() {
+        batch.event("connected", json!(connections));
     }
+    let mut worked = json!(finished.worked);
+    if let Some(fields) = worked.as_object_mut() {
+        // To the millisecond: nobody reads more.
+        fields.insert("seconds".to_owned(), ((seconds * 1000.0).round() / 1000.0).into());
+    }
+    batch.event("run", worked);
     context.commit(batch, Durability::Flush).await
 }
 
@@ -193,6 +355,7 @@ pub fn status(ledger: &Ledger, only: Option<&[String]>) -> Result<Report, Engine
             reports.push(MailboxReport {
                 name,
                 counts,
+                parked: parking::noted(ledger, id)?,
                 ..MailboxReport::default()
             });
         }

@@ -8,7 +8,11 @@ use std::{
 use tokio::sync::Semaphore;
 use whimbrel_ledger::MailboxId;
 
-use crate::{Observer, Options, Stop, context::MEMORY_UNIT};
+use crate::{
+    Observer, Options, Stop,
+    context::MEMORY_UNIT,
+    faults::{breaker::Breakers, traffic::Traffic},
+};
 
 /// Items that are worth a connection of their own.
 const ITEMS_PER_LANE: u64 = 500;
@@ -28,6 +32,10 @@ pub struct Shared {
     pub turns: Arc<Turns>,
     /// Whether so many mailboxes are worked on at once that a small one need not fill the lines alone.
     company: bool,
+    /// Which servers are left alone for now.
+    pub breakers: Arc<Breakers>,
+    /// What was moved in the last day.
+    pub traffic: Arc<Traffic>,
 }
 
 impl Shared {
@@ -41,6 +49,8 @@ impl Shared {
             stop,
             turns: Arc::default(),
             company: mailboxes.min(options.mailboxes) >= options.connections.max(2),
+            breakers: Arc::new(Breakers::new(options.faults.scale)),
+            traffic: Arc::new(Traffic::new(options.faults.daily, options.faults.clock.clone())),
         }
     }
 

@@ -74,6 +74,16 @@ impl<'a> Field<'a> {
         addresses(self.value)
     }
 
+    /// The date that a trace field ends with, behind its last semicolon (RFC 5321 section 4.4).
+    pub fn trace_date(&self) -> Option<Date> {
+        let at = self.value.iter().rposition(|byte| *byte == b';')?;
+        Field {
+            value: &self.value[at + 1..],
+            ..*self
+        }
+        .date()
+    }
+
     /// The date that the value names (RFC 5322 section 3.3, with the obsolete zones).
     pub fn date(&self) -> Option<Date> {
         // The parser wants a line end, and reads `-` as the beginning of a zone.

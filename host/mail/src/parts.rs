@@ -174,6 +174,29 @@ impl Structure {
         self.parts.iter().any(|part| part.content_type.is_encrypted())
     }
 
+    /// Whether the part lies within something that is signed or encrypted, or is encrypted itself: any change breaks that.
+    pub(crate) fn lies_in_signed(&self, at: usize) -> bool {
+        let mut next = self.parts.get(at);
+        let mut below = false;
+        while let Some(part) = next {
+            let kind = &part.content_type;
+            if kind.is_encrypted() || kind.is_signed() && (below || !part.is_multipart()) {
+                return true;
+            }
+            below = true;
+            next = part.parent.and_then(|parent| self.parts.get(parent));
+        }
+        false
+    }
+
+    /// Whether the part has a body of its own, and not others in it.
+    pub(crate) fn is_leaf(&self, at: usize) -> bool {
+        let holds = self.parts.get(at + 1).is_some_and(|next| next.parent == Some(at));
+        self.parts.get(at).is_some_and(|part| {
+            !holds && !part.content_type.is_multipart() && !part.content_type.kind.starts_with("message/")
+        })
+    }
+
     /// How the lines of the message end.
     pub(crate) fn line_end(&self) -> LineEnd {
         self.parts.first().map_or(LineEnd::Crlf, |part| part.head.line_end())

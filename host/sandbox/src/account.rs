@@ -65,7 +65,7 @@ pub struct Item {
 ///
 /// A call takes the instance out and puts it back when it ended well. Whatever happens in between (a trap, a limit, a
 /// lie, a dropped future), an instance in an unknown state is never used again; the next call makes a new one and
-/// opens the account anew, after a pause that grows with every fault.
+/// opens the account anew; whoever calls decides on pauses.
 pub(crate) struct Account {
     plugin: Plugin,
     grants: Arc<Grants>,
@@ -143,9 +143,6 @@ impl Account {
     async fn start(&mut self) -> Result<Live, Failure> {
         if let Some(last) = self.last.as_ref().filter(|_| self.faults >= MOST_FAULTS) {
             return Err(last.clone());
-        }
-        if self.faults > 0 {
-            tokio::time::sleep(Duration::from_millis(100) * 4u32.pow(self.faults - 1)).await;
         }
         let shared = self.plugin.shared();
         let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {

@@ -8,7 +8,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
-use whimbrel_model::{Description, Failure, Hash};
+use whimbrel_model::{Description, Failure, Hash, Permission};
 
 use crate::account::Account;
 use crate::bindings::{descriptor, destination, source};
@@ -333,6 +333,26 @@ impl Plugin {
     /// The interfaces it imports, sorted.
     pub fn imports(&self) -> &[String] {
         &self.inner.facts.imports
+    }
+
+    /// The server that an account with these settings lies at, `host:port`, where the connector asks for just one.
+    pub fn server(&self, spec: &AccountSpec) -> Option<String> {
+        let mut servers = self
+            .description()
+            .permissions
+            .iter()
+            .filter_map(|permission| match permission {
+                Permission::Network { host, port } => Some((host, port)),
+                Permission::Endpoint(_) | Permission::Files { .. } => None,
+            });
+        let (Some((host, port)), None) = (servers.next(), servers.next()) else {
+            return None;
+        };
+        let host = spec.settings.get(host)?.as_str()?.to_ascii_lowercase();
+        Some(match spec.settings.get(port).and_then(Value::as_u64) {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        })
     }
 
     /// What is wrong with these settings and this account, a sentence each; empty where nothing is. Values of the

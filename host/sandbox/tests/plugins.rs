@@ -409,17 +409,22 @@ async fn bodies_beyond_the_limit_are_refused() {
         ..PluginLimits::default()
     });
     let plugin = misbehaving(&bench).await;
-    for (mode, cause) in [
-        ("fill-disk", "holds bodies of its own of more than 20971520 bytes"),
-        ("hoard-handles", "holds more than 100000 handles"),
-    ] {
-        let spec = bench.spec(json!({"mode": mode}));
-        let mut account = plugin.source(&spec).await.unwrap();
-        let text = internal(account.changes("INBOX", None, 10).await);
-        assert!(text.contains(cause), "{mode}: {text}");
-        let refused = spec.activity.usage().refused;
-        assert!(refused.iter().any(|it| it.what.contains(cause)), "{mode}: {refused:?}");
-    }
+    let cause = "holds bodies of its own of more than 20971520 bytes";
+    let spec = bench.spec(json!({"mode": "fill-disk"}));
+    let mut account = plugin.source(&spec).await.unwrap();
+    let text = internal(account.changes("INBOX", None, 10).await);
+    assert!(text.contains(cause), "{text}");
+    let refused = spec.activity.usage().refused;
+    assert!(refused.iter().any(|it| it.what.contains(cause)), "{refused:?}");
+
+    // The engine's own table of handles ends as soon as the host's does.
+    let spec = bench.spec(json!({"mode": "hoard-handles"}));
+    let mut account = plugin.source(&spec).await.unwrap();
+    let text = internal(account.changes("INBOX", None, 10).await);
+    let cause = "handle limit exceeded";
+    assert!(text.contains(cause), "{text}");
+    let refused = spec.activity.usage().refused;
+    assert!(refused.iter().any(|it| it.what.contains(cause)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -273,7 +273,7 @@ mod tests {
         let other = Candidate {
             blake3: "bb".into(),
             version: "0.2.0".into(),
-            ..known.clone()
+            ..known
         };
         let difference = changed(grants.decide(&other));
         assert_eq!(difference.before.blake3, "aa");

@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Signal, getegid, geteuid};
 use tempfile::TempDir;
 
 use super::{Process, Server, copy, free_ports, give, require, tail};
@@ -88,8 +90,8 @@ impl Default for Options {
 /// A running Dovecot. Any user name logs in with [`super::PASSWORD`].
 #[derive(Debug)]
 pub struct Dovecot {
-    // Before the folder: stopped first, removed afterwards.
-    _process: Process,
+    // Before the folder: stopped first, removed afterwards. The last one runs; those before it were stopped.
+    processes: Vec<Process>,
     folder: TempDir,
     authority: Authority,
     format: Format,
@@ -166,7 +168,7 @@ impl Dovecot {
             return Err(format!("{}\n{}", tail(&path.join("log")), tail(&path.join("output"))));
         }
         Ok(Self {
-            _process: process,
+            processes: vec![process],
             authority,
             format: options.format,
             port,
@@ -174,6 +176,34 @@ impl Dovecot {
             dsync_port,
             folder,
         })
+    }
+
+    /// Stops it, and starts it again after a while, on the same ports and with the same mail.
+    pub fn restart(&mut self, away: Duration) {
+        if let Some(process) = self.processes.last() {
+            process.stop();
+        }
+        thread::sleep(away);
+        let file = self.configuration();
+        let program = require("dovecot", "dovecot-core dovecot-imapd");
+        let mut command = Command::new(&program);
+        let process = Process::start(self.folder.path(), command.arg("-F").arg("-c").arg(&file));
+        assert!(process.ready(self.port, "whimbrel testbed"), "{}", self.log());
+        self.processes.push(process);
+    }
+
+    /// Gives each user another quota, e.g. `5M`; for connections from now on.
+    pub fn set_quota(&self, quota: &str) {
+        let file = self.configuration();
+        let text = fs::read_to_string(&file).expect("own file");
+        let lines = text.lines().map(|line| match line.contains("quota_rule =") {
+            true => format!("  quota_rule = *:storage={quota}\n"),
+            false => format!("{line}\n"),
+        });
+        fs::write(&file, lines.collect::<String>()).expect("own file");
+        if let Some(process) = self.processes.last() {
+            process.signal(Signal::HUP);
+        }
     }
 
     /// Where the mail of a user lies.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 pub use courier::Courier;
 pub use cyrus::Cyrus;
@@ -90,6 +90,23 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start /bin/sh: {error}"));
         Self { guard, pid_file }
+    }
+
+    /// Sends the server a signal.
+    fn signal(&self, signal: Signal) {
+        let pid = fs::read_to_string(&self.pid_file).ok();
+        let pid = pid.and_then(|pid| Pid::from_raw(pid.trim().parse().ok()?));
+        kill_process(pid.expect("the server runs"), signal).expect("own server");
+    }
+
+    /// Stops the server; its guard stays, and removes the folder in the end.
+    fn stop(&self) {
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while !self.ended() {
+            assert!(start.elapsed() < Duration::from_secs(10), "the server does not stop");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether the server has ended.

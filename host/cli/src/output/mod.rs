@@ -28,6 +28,11 @@ impl Output {
         Self { json, verb }
     }
 
+    /// The verb that writes.
+    pub fn verb(self) -> &'static str {
+        self.verb
+    }
+
     /// Whether a program reads.
     pub fn is_json(self) -> bool {
         self.json

@@ -197,6 +197,20 @@ impl Observer for Shower {
                 let pause = show_time(Duration::from_millis(milliseconds));
                 complain(&safe(&format!("{mailbox}: goes on in {pause}: {reason}")));
             }
+            Progress::Parked {
+                mailbox,
+                reason,
+                milliseconds,
+            } => {
+                let row = self.lock().mailboxes.remove(mailbox);
+                if let Some(bar) = row.and_then(|row| row.bar) {
+                    bar.finish_and_clear();
+                }
+                let pause = show_time(Duration::from_millis(milliseconds));
+                complain(&safe(&format!(
+                    "{mailbox}: gives its place to others and may go on in {pause}: {reason}"
+                )));
+            }
             Progress::Warning { mailbox, text } => complain(&safe(&format!("{mailbox}: {text}"))),
             Progress::Finished { mailbox } => {
                 let mut state = self.lock();

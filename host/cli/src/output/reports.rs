@@ -7,7 +7,7 @@ use whimbrel_engine::{ConnectorReport, Counts, MailboxReport, Report};
 
 use super::safe;
 use super::table::{Rows, count, plural};
-use crate::settings::units::{show_bytes, show_time};
+use crate::settings::units::{show_bytes, show_moment, show_time};
 
 /// Above so many mailboxes, only those that are not complete are shown.
 const MOST_ROWS: usize = 50;
@@ -133,6 +133,7 @@ fn cells(name: &str, counts: &Counts, state: &str) -> [String; 11] {
 fn state(mailbox: &MailboxReport, interrupted: bool) -> &'static str {
     let counts = &mailbox.counts;
     match () {
+        () if mailbox.parked.is_some() => "parked",
         () if !mailbox.problems.is_empty() => "problems",
         () if counts.failed > 0 => "failed items",
         () if counts.unexplained > 0 => "unexplained",
@@ -144,6 +145,15 @@ fn state(mailbox: &MailboxReport, interrupted: bool) -> &'static str {
 
 fn details(mailbox: &MailboxReport) -> String {
     let mut out = String::new();
+    if let Some(parked) = &mailbox.parked {
+        out += &format!(
+            "\n‖ {}: parked ({}): {}\n  → run it again from {} on",
+            safe(&mailbox.name),
+            safe(&parked.class),
+            safe(&parked.text),
+            show_moment(parked.until_unix_ms)
+        );
+    }
     for problem in mailbox.problems.iter().take(MOST_LINES) {
         let place = problem
             .collection
@@ -217,7 +227,8 @@ fn more(length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use whimbrel_engine::{Problem, RuleCount, Worked};
+    use serde_json::json;
+    use whimbrel_engine::{Parked, Problem, RuleCount, Worked};
     use whimbrel_model::Failure;
     use whimbrel_sandbox::{Attempt, Refusal, Usage};
 
@@ -284,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_parked_says_why_and_until_when() {
+        let mut sample = sample();
+        sample.mailboxes[1].parked = Some(Parked {
+            class: "over-quota".into(),
+            text: "destination: the quota is used up".into(),
+            until_unix_ms: 1_795_824_000_000,
+        });
+        let text = report(&sample);
+        for part in [
+            "parked",
+            "‖ bob: parked (over-quota): destination: the quota is used up",
+            "→ run it again from 2026-11-28T00:00:00Z on",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        let value = serde_json::to_value(&sample).unwrap();
+        assert_eq!(value["mailboxes"][1]["parked"]["until_unix_ms"], 1_795_824_000_000_i64);
+        assert!(value["mailboxes"][0]["parked"].is_null());
+    }
+
+    #[test]
     fn the_json_is_the_documented_one() {
         let value = serde_json::to_value(sample()).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -307,7 +339,15 @@ mod tests {
             [
                 &["name"],
                 &counts[..],
-                &["worked", "problems", "notes", "rules", "connections", "connectors"]
+                &[
+                    "worked",
+                    "problems",
+                    "notes",
+                    "rules",
+                    "connections",
+                    "connectors",
+                    "parked"
+                ]
             ]
             .concat()
         );

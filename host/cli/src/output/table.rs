@@ -2,6 +2,8 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, presets};
 
+pub use whimbrel_report::figures::{count, plural};
+
 use super::safe;
 
 /// A table that grows row by row; columns whose heading begins with `>` are aligned to the right.
@@ -62,37 +64,9 @@ fn align(cell: Cell, right: bool) -> Cell {
     })
 }
 
-/// With a thin space between thousands: `1 234 567`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 message`, `2 messages`.
-pub fn plural(number: u64, one: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {one}{ending}", count(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_234_567).replace('\u{202f}', " "), "1 234 567");
-        assert_eq!(plural(1, "message"), "1 message");
-        assert_eq!(plural(2, "folder"), "2 folders");
-    }
 
     #[test]
     fn cells_are_aligned_and_made_safe() {

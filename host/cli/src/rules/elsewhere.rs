@@ -1,14 +1,14 @@
-//! Mailboxes that are not worked on, and that rules may send messages to.
+//! Accounts whose secret is read each time that they are opened: those of mailboxes that are not worked on, which rules may
+//! send messages to, and those whose password or token lies in a file, which somebody may renew while the run goes on.
 
 use async_trait::async_trait;
 use whimbrel_engine::{Destination, Endpoint, Provider, Source};
 use whimbrel_model::Failure;
-use whimbrel_sandbox::{AccountSpec, Plugin};
+use whimbrel_sandbox::{AccountSpec, Connection, Plugin};
 
 use crate::settings::Account;
 
-/// The destination account of such a mailbox. Its secret is read when a rule first sends something there: what is wrong
-/// with it concerns nobody else.
+/// Such an account. What is wrong with its secret concerns nobody else.
 pub struct Elsewhere {
     /// The connector.
     pub plugin: Plugin,
@@ -16,11 +16,13 @@ pub struct Elsewhere {
     pub spec: AccountSpec,
     /// Where they come from.
     pub account: Account,
+    /// `source` or `destination`.
+    pub side: &'static str,
 }
 
 impl Elsewhere {
     fn ready(&self) -> Result<Endpoint, Failure> {
-        let whose = format!("mailbox `{}` at the destination", self.spec.mailbox);
+        let whose = format!("mailbox `{}` at the {}", self.spec.mailbox, self.side);
         let credentials = self.account.credentials(&whose);
         let credentials = credentials.map_err(|problem| Failure::InvalidSettings(problem.to_string()))?;
         Ok(Endpoint {
@@ -45,5 +47,13 @@ impl Provider for Elsewhere {
 
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
         self.ready()?.destination().await
+    }
+
+    fn server(&self) -> Option<String> {
+        self.plugin.server(&self.spec)
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.spec.connections.list()
     }
 }

@@ -54,7 +54,7 @@ impl Form {
 }
 
 /// One key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// As written in the file.
     pub name: &'static str,
@@ -97,7 +97,7 @@ pub const MIGRATION: &[Key] = &[
     ),
 ];
 
-/// `[source]` and `[destination]`.
+/// `[source]`, and most of `[destination]`.
 pub const SIDE: &[Key] = &[
     key(
         "connector",
@@ -148,7 +148,44 @@ pub const SIDE: &[Key] = &[
         "Whether IMAP connections are compressed where the server can (RFC 4978). It makes a slow line faster, and costs \
          both sides computing time: on a fast line of your own, `false` may be faster.",
     ),
+    key(
+        "daily",
+        Form::Size,
+        false,
+        "",
+        "How many bytes of messages each mailbox may move here in any 24 hours, for providers that lock accounts which move \
+         more, e.g. `\"2GiB\"`. Counted in the ledger, over all runs; a mailbox that has used it up is parked until there \
+         is room again.",
+    ),
 ];
+
+/// `[destination]`.
+pub const DESTINATION: &[Key] = &WITH_REPAIRS;
+
+const WITH_REPAIRS: [Key; SIDE.len() + 2] = {
+    let mut keys = [SIDE[0]; SIDE.len() + 2];
+    let mut at = 0;
+    while at < SIDE.len() {
+        keys[at] = SIDE[at];
+        at += 1;
+    }
+    keys[at] = key(
+        "repairs",
+        Form::Texts,
+        false,
+        "[]",
+        "What is tried with messages that are refused as they are, e.g. `[\"nul\", \"long-lines\"]`; see \
+         [faults](faults.md#repairs). Without it, exact bytes are put or none.",
+    );
+    keys[at + 1] = key(
+        "repairs_keep_original",
+        Form::Switch,
+        false,
+        "false",
+        "Whether the original of a repaired message is kept in the quarantine folder. Its fingerprint is kept in any case.",
+    );
+    keys
+};
 
 /// `[limits]`.
 pub const LIMITS: &[Key] = &[
@@ -208,7 +245,23 @@ pub const LIMITS: &[Key] = &[
         Form::Count,
         false,
         "5",
-        "How often in a row something that may pass is tried again before a mailbox stops.",
+        "How often in a row something that may pass is tried again before a mailbox is parked or stops; see \
+         [faults](faults.md).",
+    ),
+    key(
+        "wait",
+        Form::Time,
+        false,
+        "30m",
+        "How long the run waits, in sum, for a mailbox that is parked and in which nothing moves meanwhile, once no other has \
+         anything to do. Then the run ends and says when to run again.",
+    ),
+    key(
+        "max_backoff",
+        Form::Time,
+        false,
+        "1h",
+        "The longest pause that a server may ask for; a longer wish is cut to this.",
     ),
     key(
         "quiet",
@@ -487,7 +540,7 @@ pub const FILE: &[Key] = &[
         "",
         "Where mail comes from. It is only read.",
     ),
-    key("destination", Form::Table(SIDE), true, "", "Where mail goes."),
+    key("destination", Form::Table(DESTINATION), true, "", "Where mail goes."),
     key("limits", Form::Table(LIMITS), false, "", "What the run may use."),
     key(
         "folders",

@@ -6,6 +6,7 @@ pub mod keys;
 mod mailboxes;
 mod mask;
 mod read;
+mod repairs;
 mod rules;
 mod secrets;
 mod trust;
@@ -21,13 +22,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use toml::de::DeTable;
-use whimbrel_engine::{Deletions, FolderOptions, GradeRules};
+use whimbrel_engine::{Deletions, FolderOptions, GradeRules, RepairOptions};
 use whimbrel_wire::Pin;
 
 pub use account::Account;
 pub use mailboxes::document as document_csv;
 pub use read::nearest;
 pub use rules::RuleSettings;
+pub use secrets::SecretRef;
 pub use trust::TrustSettings;
 
 use crate::problem::{Place, Problem, Result, Shown};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub folders: FolderOptions,
     /// The script that decides, if there is one.
     pub rules: Option<RuleSettings>,
+    /// What is tried with messages that the destination refuses as they are.
+    pub repairs: RepairOptions,
     /// How verification grades.
     pub grades: GradeRules,
     /// Whether deletions at the source are mirrored.
@@ -87,6 +91,8 @@ pub struct Side {
     pub pins: Vec<Pin>,
     /// Whether connections are compressed; None: unless the server is this machine.
     pub compress: Option<bool>,
+    /// Bytes that a mailbox may move there in 24 hours.
+    pub daily: Option<u64>,
 }
 
 /// `[limits]`.
@@ -108,6 +114,10 @@ pub struct Limits {
     pub max_item: Option<u64>,
     /// How often in a row something that may pass is tried again.
     pub retries: u32,
+    /// How long the run waits for parked mailboxes.
+    pub wait: Duration,
+    /// The longest wish of a server that is granted.
+    pub max_backoff: Duration,
     pub quiet: Duration,
 }
 
@@ -122,6 +132,8 @@ impl Default for Limits {
             plugin_disk: 8 << 30,
             max_item: None,
             retries: 5,
+            wait: Duration::from_secs(30 * 60),
+            max_backoff: Duration::from_secs(3600),
             quiet: Duration::from_secs(5),
         }
     }
@@ -265,6 +277,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let limits = limits(section(table, "limits"));
     let folders = folders(section(table, "folders"));
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
+    let repairs = repairs::read(findings, section(table, "destination"));
     let grades = verify::read(findings, section(table, "verify"));
     let deletions = deletions::read(section(table, "deletions"));
     let trust = trust::read(findings, &base, section(table, "plugins"));
@@ -311,6 +324,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         limits,
         folders,
         rules,
+        repairs,
         grades,
         deletions,
         trust,
@@ -365,6 +379,7 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
         ca: ca.map(|path| base.join(path)),
         pins: pins(findings, table, which),
         compress: read::switch(table, "compress"),
+        daily: read::size(table, "daily"),
     })
 }
 
@@ -414,6 +429,8 @@ fn limits(table: Option<&DeTable<'_>>) -> Limits {
     limits.plugin_disk = size("plugin_disk").unwrap_or(limits.plugin_disk);
     limits.max_item = size("max_item");
     limits.retries = count("retries").map_or(limits.retries, |number| u32::try_from(number).unwrap_or(u32::MAX));
+    limits.wait = time("wait").unwrap_or(limits.wait);
+    limits.max_backoff = time("max_backoff").unwrap_or(limits.max_backoff);
     limits.quiet = time("quiet").unwrap_or(limits.quiet);
     limits
 }

@@ -48,6 +48,11 @@ pub struct SecretRef {
 }
 
 impl SecretRef {
+    /// Whether it may be another one later in the same run.
+    pub fn may_be_renewed(&self) -> bool {
+        matches!(self.from, SecretFrom::File(_))
+    }
+
     /// Reads it. `whose` names mailbox and side, for the message.
     pub fn read(&self, whose: &str) -> Result<Secret> {
         let outcome = match &self.from {

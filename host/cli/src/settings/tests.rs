@@ -94,6 +94,8 @@ fn the_defaults_are_those_that_the_docs_state() {
             "plugin_disk" => format!("{}GiB", limits.plugin_disk >> 30),
             "max_item" => String::new(),
             "retries" => limits.retries.to_string(),
+            "wait" => format!("{}m", limits.wait.as_secs() / 60),
+            "max_backoff" => format!("{}h", limits.max_backoff.as_secs() / 3600),
             "quiet" => format!("{}s", limits.quiet.as_secs()),
             other => panic!("{other} is not looked at here"),
         };
@@ -568,7 +570,6 @@ const LINES: [&str; 20] = [
 proptest::proptest! {
     /// Whatever is written: settings, or problems that can be shown.
     #[test]
-    #[test]
     fn no_settings_panic(
         picked in proptest::collection::vec((0..LINES.len(), proptest::prelude::any::<u8>(), ".{0,3}"), 0..25),
     ) {
@@ -576,8 +577,7 @@ proptest::proptest! {
         for (line, how, more) in picked {
             text += LINES[line];
             if how < 30 {
-                text.truncate(text.len().saturating_sub(usize::from(how) % 7));
-                while !text.is_char_boundary(text.len()) {
+                for _ in 0..how % 7 {
                     text.pop();
                 }
                 text += &more;
@@ -590,4 +590,32 @@ proptest::proptest! {
             let _ = problem.json().to_string();
         }
     }
+}
+
+#[test]
+fn what_may_be_moved_in_a_day_and_how_long_to_wait_arrive() {
+    let text =
+        with("ca = \"ca.pem\"", "daily = \"2GiB\"").replace("mailboxes = 2", "wait = \"2h\"\nmax_backoff = \"10m\"");
+    let settings = parse(&text).unwrap();
+    assert_eq!(
+        (settings.source.daily, settings.destination.daily),
+        (Some(2 << 30), None)
+    );
+    assert_eq!(settings.limits.wait, Duration::from_secs(7200));
+    assert_eq!(settings.limits.max_backoff, Duration::from_secs(600));
+}
+
+#[test]
+fn repairs_are_named_and_belong_to_the_destination() {
+    let line = "settings = { root = \"out\" }";
+    let with_repairs = |text: &str| with(line, &format!("{line}\n{text}"));
+    let settings = parse(&with_repairs("repairs = [\"long-lines\", \"nul\"]")).unwrap();
+    let names: Vec<&str> = settings.repairs.kinds.iter().map(|kind| kind.name()).collect();
+    assert_eq!(names, ["nul", "long-lines"], "what changes least first");
+    assert!(!settings.repairs.keep_original);
+    assert!(parse(GOOD).unwrap().repairs.kinds.is_empty());
+    let text = refused(&with_repairs("repairs = [\"null\"]"));
+    assert!(text.contains("did you mean \"nul\"?"), "{text}");
+    let text = refused(&with("ca = \"ca.pem\"", "repairs = [\"nul\"]"));
+    assert!(text.contains("there is no setting `repairs`"), "{text}");
 }

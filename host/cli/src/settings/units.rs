@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use whimbrel_report::figures::{bytes as show_bytes, duration as show_time};
+
 /// Bytes, from `"256MiB"`, `"1.5 GB"` or `"4096"`. The message says what is expected.
 pub fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
@@ -87,27 +89,10 @@ fn scale(number: &str, factor: u64) -> Option<u64> {
     whole.checked_add(factor.checked_mul(thousandths)? / 1000)
 }
 
-/// Bytes for people, e.g. `1.5 MiB`.
-pub fn show_bytes(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    for (unit, factor) in UNITS {
-        if bytes >= factor {
-            let tenths = u128::from(bytes) * 10 / u128::from(factor);
-            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
-        }
-    }
-    format!("{bytes} B")
-}
-
-/// A time for people, e.g. `2 h 5 min`, `1 min 3 s`, `0.4 s`.
-pub fn show_time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
+/// A moment for people and programs, to the second, e.g. `2026-11-28T03:10:00Z`.
+pub fn show_moment(unix_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_second(unix_ms.div_euclid(1000));
+    moment.map_or_else(|_| "an unknown time".to_owned(), |moment| moment.to_string())
 }
 
 #[cfg(test)]
@@ -155,16 +140,6 @@ mod tests {
         for text in ["0s", "", "s", "5 fortnights"] {
             assert!(time(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn what_people_read() {
-        assert_eq!(show_bytes(1023), "1023 B");
-        assert_eq!(show_bytes(1536), "1.5 KiB");
-        assert_eq!(show_bytes(u64::MAX), "16777215.9 TiB");
-        assert_eq!(show_time(Duration::from_millis(440)), "0.4 s");
-        assert_eq!(show_time(Duration::from_secs(63)), "1 min 3 s");
-        assert_eq!(show_time(Duration::from_secs(7500)), "2 h 5 min");
     }
 
     #[test]

@@ -89,8 +89,12 @@ fn show(assessment: &Assessment) -> String {
         ]);
     }
     let time = show_time(Duration::from_secs(assessment.estimated_seconds));
+    let days = match assessment.days {
+        Some(days) if days > 1 => format!(", and {days} days with what may be moved in one (`daily`)"),
+        _ => String::new(),
+    };
     let mut out = format!(
-        "{}: {}, {}, {}; a first run takes roughly {time}\n{}\n",
+        "{}: {}, {}, {}; a first run takes roughly {time}{days}\n{}\n",
         safe(&assessment.mailbox),
         plural(assessment.collections.len() as u64, "folder"),
         plural(assessment.items, "message"),
@@ -142,6 +146,7 @@ mod tests {
             keywords: [("Work".to_owned(), 2)].into(),
             room: None,
             estimated_seconds: 61,
+            days: Some(3),
             warnings: vec!["look".into()],
         }
     }
@@ -151,7 +156,7 @@ mod tests {
         let text = show(&sample());
         for part in [
             "alice: 1 folder, 3 messages, 2.9 KiB",
-            "1 min 1 s",
+            "1 min 1 s, and 3 days with what may be moved in one",
             "INBOX",
             "listing cut short: the server",
             "! look",
@@ -173,7 +178,7 @@ mod tests {
                         "oversize": 0, "largest": 2000, "excluded": false,
                     }],
                     "items": 3, "bytes": 3000, "oversize": 0, "unexplained": 1, "keywords": { "Work": 2 }, "room": null,
-                    "estimated_seconds": 61, "warnings": ["look"],
+                    "estimated_seconds": 61, "days": 3, "warnings": ["look"],
                 }],
                 "problems": [{ "code": "failed", "message": "x" }],
                 "total": { "items": 3, "bytes": 3000, "oversize": 0, "unexplained": 1, "estimated_seconds": 61 },

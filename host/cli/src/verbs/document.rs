@@ -1,11 +1,13 @@
 //! `whimbrel document PART`: the generated parts of the documents.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::{Command, CommandFactory};
-use whimbrel_engine::Class;
+use whimbrel_engine::{Class, RETRY_CLASSES, RepairKind, Then, Tries};
 use whimbrel_mail::TRANSPORT_HEADERS;
 use whimbrel_rules::reference;
+use whimbrel_wire::imap::LOGIN_CAUSES;
 
 use super::plugin;
 use crate::args::{Cli, Global};
@@ -15,12 +17,15 @@ use crate::problem::{Problem, Result};
 use crate::settings::{document_csv, keys};
 
 /// The parts, connectors apart.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 11] = [
     "settings",
     "csv",
     "cli",
     "exit-codes",
     "classes",
+    "retry-classes",
+    "login-causes",
+    "repairs",
     "transport-headers",
     "rules-reference",
     "rules-definitions",
@@ -34,6 +39,9 @@ pub async fn run(global: &Global, part: &str, output: Output) -> Result<Exit> {
         "cli" => command_line(),
         "exit-codes" => exit_codes(),
         "classes" => classes(),
+        "retry-classes" => retry_classes(),
+        "login-causes" => login_causes(),
+        "repairs" => repairs(),
         "transport-headers" => transport_headers(),
         "rules-reference" => reference::markdown(),
         "rules-definitions" => reference::definitions(),
@@ -68,6 +76,60 @@ fn classes() -> String {
     std::iter::once("| class | likely cause | what to do |\n|---|---|---|\n".to_owned())
         .chain(rows)
         .collect()
+}
+
+/// What follows which failure.
+fn retry_classes() -> String {
+    let mut out = "| class | when | tries | pauses | then |\n|---|---|---|---|---|\n".to_owned();
+    for row in &RETRY_CLASSES {
+        let tries = match row.tries {
+            Tries::Fixed(tries) => tries.to_string(),
+            Tries::Setting => "`retries`".to_owned(),
+        };
+        let pauses = match row.tries {
+            Tries::Fixed(0) => String::new(),
+            _ => format!(
+                "up to {}, then {} times as long each, up to {}",
+                short(row.first),
+                row.factor,
+                short(row.longest)
+            ),
+        };
+        let then = match row.then {
+            Then::Park { first, longest } => format!("parked: {}, doubled up to {}", short(first), short(longest)),
+            Then::Stop => "the mailbox stops".to_owned(),
+            Then::Aside => "the message goes to the quarantine, the folder is left out".to_owned(),
+        };
+        let _ = writeln!(out, "| `{}` | {} | {tries} | {pauses} | {then} |", row.name, row.when);
+    }
+    out
+}
+
+/// Why logins are refused.
+fn login_causes() -> String {
+    let rows = LOGIN_CAUSES
+        .iter()
+        .map(|cause| format!("| {} | {} |\n", cause.cause, cause.remedy));
+    std::iter::once("| likely cause | what to do |\n|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
+
+/// What can be tried with refused messages.
+fn repairs() -> String {
+    let rows = RepairKind::all().map(|repair| format!("| `{}` | {} |\n", repair.name(), repair.summary()));
+    std::iter::once("| repair | what it does |\n|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
+
+/// A whole number of hours, minutes or seconds.
+fn short(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 /// What content fingerprints pass over.
@@ -142,6 +204,16 @@ mod tests {
     #[test]
     fn every_exit_code_is_documented() {
         assert!(exit_codes().contains("| 130 | interrupted"));
+    }
+
+    #[test]
+    fn every_retry_class_is_documented() {
+        let text = retry_classes();
+        assert!(
+            text.contains("| `connection-lost` | a connection ends in the midst of work | `retries` | up to 1 s, then 2 times as long each, up to 30 s | parked: 1 min, doubled up to 15 min |"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 2 + RETRY_CLASSES.len());
     }
 
     #[test]

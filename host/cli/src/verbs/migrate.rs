@@ -1,8 +1,9 @@
 //! `whimbrel migrate`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use whimbrel_engine::{Report, Stop};
 use whimbrel_ledger::Ledger;
 
@@ -53,15 +54,48 @@ pub async fn go(mut session: Session, ledger: &Ledger, output: Output) -> Result
         (_, true) => Manner::Bars,
         (_, false) => Manner::Lines,
     };
+    began(&session, ledger, output.verb())?;
     let mailboxes = std::mem::take(&mut session.mailboxes);
     let shower = Arc::new(Shower::new(manner, mailboxes.len()));
     let stop = Stop::new();
     let _watch = interrupt::watch(stop.clone());
+    let start = Instant::now();
     let result = whimbrel_engine::migrate(ledger, mailboxes, &session.options(), shower.clone(), stop).await;
     shower.finish();
+    let interrupted = result.as_ref().map_or(true, |report| report.interrupted);
+    ended(ledger, interrupted, start.elapsed())?;
     let report = result.map_err(|error| Box::new(failures::engine(&error)))?;
     ledger.flush().map_err(|error| Box::new(failures::ledger(&error)))?;
     Ok(report)
+}
+
+/// Leaves a line in the audit trail: a run began, with these connectors, for all mailboxes or only for some. It lies on the
+/// disk with the first thing that the run does.
+fn began(session: &Session, ledger: &Ledger, verb: &str) -> Result<()> {
+    let some = !session.settings.others.is_empty();
+    let names = || session.mailboxes.iter().map(|mailbox| mailbox.name.as_str());
+    let [source, destination] = session.connectors();
+    let fields = json!({
+        "verb": verb,
+        "version": env!("CARGO_PKG_VERSION"),
+        "mailboxes": session.mailboxes.len(),
+        "only": some.then(|| names().collect::<Vec<_>>()),
+        "source": source,
+        "destination": destination,
+    });
+    let recorded = ledger.event(None, "run-began", fields);
+    recorded.map(drop).map_err(|error| Box::new(failures::ledger(&error)))
+}
+
+/// And another one: it ended.
+fn ended(ledger: &Ledger, interrupted: bool, time: Duration) -> Result<()> {
+    let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
+    let recorded = ledger.event(
+        None,
+        "run-ended",
+        json!({ "seconds": seconds, "interrupted": interrupted }),
+    );
+    recorded.map(drop).map_err(|error| Box::new(failures::ledger(&error)))
 }
 
 /// Tells what became of it; `document` is for programs.

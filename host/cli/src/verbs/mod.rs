@@ -11,6 +11,7 @@ pub mod plan;
 pub mod plugin;
 pub mod proof;
 pub mod rebuild;
+pub mod report;
 pub mod retry;
 pub mod rules;
 pub mod status;

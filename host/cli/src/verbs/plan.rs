@@ -72,6 +72,9 @@ fn show(plan: &Plan) -> String {
     for step in &plan.steps {
         out += &format!("  {}\n", safe(&sentence(step)));
     }
+    if let Some(days) = plan.days.filter(|days| *days > 1) {
+        out += &format!("  that takes {days} days, with what may be moved in one (`daily`)\n");
+    }
     out
 }
 
@@ -188,6 +191,7 @@ mod tests {
                     items: 7,
                 },
             ],
+            days: Some(3),
         }
     }
 
@@ -201,13 +205,15 @@ mod tests {
             "let the rules decide on 3 messages of a when they are read",
             "leave out 2 messages of a: old newsletter",
             "! a: the source claims 7 messages more than it lists",
+            "that takes 3 days",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
         assert!(
             show(&Plan {
                 mailbox: "b".into(),
-                steps: Vec::new()
+                steps: Vec::new(),
+                days: None,
             })
             .contains("nothing to do")
         );
@@ -229,6 +235,7 @@ mod tests {
                         { "step": "filter", "from": "a", "items": 2, "reason": "old newsletter" },
                         { "step": "unexplained", "from": "a", "items": 7 },
                     ],
+                    "days": 3,
                 }],
                 "problems": [],
             })

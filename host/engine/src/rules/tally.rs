@@ -20,6 +20,22 @@ pub struct RuleCount {
     pub count: u64,
 }
 
+impl RuleCount {
+    /// Adds those of a further turn.
+    pub fn add(sum: &mut Vec<Self>, more: &[Self]) {
+        for one in more {
+            let same = |other: &&mut Self| {
+                (&other.rule, &other.file, other.line, &other.did) == (&one.rule, &one.file, one.line, &one.did)
+            };
+            match sum.iter_mut().find(same) {
+                Some(known) => known.count += one.count,
+                None => sum.push(one.clone()),
+            }
+        }
+        sum.sort_by(|a, b| (&a.file, a.line, &a.rule, &a.did).cmp(&(&b.file, b.line, &b.rule, &b.did)));
+    }
+}
+
 /// Counts decisions.
 #[derive(Debug, Default)]
 pub struct Tally(BTreeMap<(String, u32, String, String), u64>);

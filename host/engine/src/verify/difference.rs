@@ -129,6 +129,16 @@ impl Differences {
     }
 }
 
+impl FromIterator<(Class, u64)> for Differences {
+    fn from_iter<T: IntoIterator<Item = (Class, u64)>>(counts: T) -> Self {
+        let mut differences = Self::default();
+        for (class, count) in counts {
+            *differences.0.entry(class).or_default() += count;
+        }
+        differences
+    }
+}
+
 /// Every class, those that were not found as 0.
 impl Serialize for Differences {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

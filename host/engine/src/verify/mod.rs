@@ -306,7 +306,7 @@ async fn one(
     let sampled = matches!(wanted.depth, Depth::Sample(_)).then_some(chosen);
     let ((tally, since, listed), done) = walk(&context, wanted, sampled, witness).await;
     match done {
-        Ok(()) | Err(Halt::Stopped) => {}
+        Ok(()) | Err(Halt::Stopped | Halt::Parked) => {}
         Err(Halt::Ledger(error)) => return Err(error.into()),
         Err(Halt::Rules(error)) => return Err(error.into()),
         Err(Halt::Failed { side, failure }) => context.problem(Problem::new(None, side, &failure)),

@@ -17,6 +17,7 @@ use crate::{
     context::{Context, Halt},
     lane::SourceLane,
     prepare::CRLF,
+    repair::DATE_REPLACED,
     rules::apply_marks,
 };
 
@@ -262,6 +263,7 @@ impl Walk<'_> {
             && limits.abilities.keeps_received
             && !merged
             && wanted != found
+            && !case.record.repairs.iter().any(|repair| repair == DATE_REPLACED)
         {
             self.differs(case, Class::Date, Some(wanted.to_string()), Some(found.to_string()));
         }

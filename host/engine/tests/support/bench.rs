@@ -3,7 +3,8 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use whimbrel_engine::{
-    AttachmentFolder, EngineError, Mailbox, NoObserver, OnError, Options, Provider, Report, RuleBook, Stop, migrate,
+    AttachmentFolder, Clock, EngineError, FaultOptions, Mailbox, NoObserver, OnError, Options, Provider, Report,
+    RuleBook, Stop, migrate,
 };
 use whimbrel_ledger::{CollectionRecord, ItemRecord, Ledger, LedgerError, LedgerOptions};
 use whimbrel_rules::{Limits, Rules};
@@ -39,6 +40,15 @@ pub fn book_with(script: &str, change: impl FnOnce(&mut RuleBook)) -> RuleBook {
     book
 }
 
+/// Nobody waits for what is parked, and no pause takes time.
+pub fn faults() -> FaultOptions {
+    FaultOptions {
+        wait: Duration::ZERO,
+        scale: 0.0,
+        ..FaultOptions::new(Clock::new(|| 0))
+    }
+}
+
 /// A scratch folder with a ledger, and options that do not wait long.
 pub struct Bench {
     pub folder: tempfile::TempDir,
@@ -62,11 +72,12 @@ impl Bench {
             memory: 8 << 20,
             max_item_bytes: None,
             retries: 12,
+            repairs: Default::default(),
             rules: None,
             deletions: None,
             only_recognise: false,
             quiet: Duration::from_millis(20),
-            first_pause: Duration::ZERO,
+            faults: faults(),
             folders: Default::default(),
             quarantine: Some(folder.path().join("quarantine")),
             blobs,

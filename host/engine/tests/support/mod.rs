@@ -20,7 +20,7 @@ use whimbrel_model::{
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
 
-pub use bench::{Bench, book, book_with};
+pub use bench::{Bench, book, book_with, faults};
 pub use mortal::{Life, Mortal};
 
 /// A stored message.
@@ -56,6 +56,12 @@ pub struct Character {
     pub room: usize,
     /// Bytes that a message must not contain.
     pub refuses: Option<Vec<u8>>,
+    /// Bytes at which the connection ends, whenever a message with them is put or fetched.
+    pub kills: Option<Vec<u8>>,
+    /// The earliest date of receipt that it takes.
+    pub oldest: i64,
+    /// Refusals after which the connection ends.
+    pub patience: Option<u32>,
     /// Claims so many more messages than it lists.
     pub hides: u64,
     pub case_insensitive: bool,
@@ -70,6 +76,9 @@ impl Default for Character {
             largest: None,
             room: usize::MAX,
             refuses: None,
+            kills: None,
+            oldest: i64::MIN,
+            patience: None,
             hides: 0,
             case_insensitive: false,
         }
@@ -84,17 +93,33 @@ pub struct State {
     pub breaks: Vec<u32>,
     pub calls: u64,
     pub puts: u64,
+    /// How often somebody asked for an account.
+    pub opens: u64,
+    /// The server that it says it lies at.
+    pub server: Option<String>,
+    /// What goes wrong: asked before each call, by its kind: "open", "read", "put".
+    pub trouble: Option<Trouble>,
+    /// How long a call with bodies takes.
+    pub pace: Duration,
+    /// When what was put, in bytes.
+    pub arrived: Vec<(tokio::time::Instant, usize)>,
 }
 
-/// The store; clones share it.
+pub type Trouble = Box<dyn FnMut(&'static str) -> Option<Failure> + Send>;
+
+/// The store; clones share it. An account of it is one that counts its own refusals.
 #[derive(Clone, Default)]
-pub struct Store(Arc<Mutex<State>>);
+pub struct Store(Arc<Mutex<State>>, u32);
 
 impl Store {
     pub fn new(character: Character) -> Self {
         let store = Self::default();
         store.state().character = character;
         store
+    }
+
+    fn account(&self) -> Self {
+        Self(self.0.clone(), 0)
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -164,7 +189,21 @@ impl State {
         }
     }
 
+    fn asked(&mut self, call: &'static str) -> Result<(), Failure> {
+        match self.trouble.as_mut().and_then(|trouble| trouble(call)) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Failure> {
+        self.opens += 1;
+        self.asked("open")?;
+        if self.breaks() { Err(broken()) } else { Ok(()) }
+    }
+
     fn read(&mut self) -> Result<(), Failure> {
+        self.asked("read")?;
         if self.breaks() { Err(broken()) } else { Ok(()) }
     }
 
@@ -250,14 +289,22 @@ impl Provider for Store {
     }
 
     async fn source(&self) -> Result<Box<dyn Source>, Failure> {
-        self.state().read()?;
-        Ok(Box::new(self.clone()))
+        self.state().open()?;
+        Ok(Box::new(self.account()))
     }
 
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
-        self.state().read()?;
-        Ok(Box::new(self.clone()))
+        self.state().open()?;
+        Ok(Box::new(self.account()))
     }
+
+    fn server(&self) -> Option<String> {
+        self.state().server.clone()
+    }
+}
+
+fn holds(body: &[u8], part: Option<&Vec<u8>>) -> bool {
+    part.is_some_and(|part| body.windows(part.len()).any(|window| window == part))
 }
 
 #[async_trait]
@@ -351,9 +398,23 @@ impl Source for Store {
     }
 
     async fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<Item, Failure>>, Failure> {
+        let pace = self.state().pace;
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
         let mut state = self.state();
         state.read()?;
+        let kills = state.character.kills.clone();
         let folder = state.folder(collection);
+        let asked = |message: &&Message| ids.contains(&message.uid.to_string());
+        if folder
+            .messages
+            .iter()
+            .filter(asked)
+            .any(|message| holds(&message.bytes, kills.as_ref()))
+        {
+            return Err(broken());
+        }
         Ok(ids
             .iter()
             .map(|id| {
@@ -428,7 +489,13 @@ impl Destination for Store {
         for item in &items {
             bodies.push(item.content.read_at(0, 1 << 20).await.unwrap().to_vec());
         }
-        let mut state = self.state();
+        let pace = self.state().pace;
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        let store = self.clone();
+        let mut state = store.state();
+        state.asked("put")?;
         state.puts += items.len() as u64;
         let breaks = state.breaks();
         let character = state.character.clone();
@@ -441,17 +508,25 @@ impl Destination for Store {
         let folder = state.folder(collection);
         let half = items.len().div_ceil(2);
         let mut answers = Vec::new();
+        let mut arrived = Vec::new();
         let mut room = character.room.saturating_sub(used);
         for (at, (item, body)) in items.into_iter().zip(bodies).enumerate() {
             // A broken call stored some of the batch, and nobody knows how much.
             if breaks && at >= half {
                 return Err(broken());
             }
-            if character
-                .refuses
-                .as_ref()
-                .is_some_and(|bad| body.windows(bad.len()).any(|part| part == bad))
+            if holds(&body, character.kills.as_ref()) {
+                return Err(broken());
+            }
+            let received = item.meta.received.map_or(0, Timestamp::unix_seconds);
+            if received < character.oldest
+                || holds(&body, character.refuses.as_ref())
+                || item.meta.flags.iter().any(|flag| flag == "\\Odd")
             {
+                self.1 += 1;
+                if character.patience.is_some_and(|patience| self.1 > patience) {
+                    return Err(broken());
+                }
                 answers.push(Err(Failure::Rejected("contains what it must not".into())));
                 continue;
             }
@@ -460,7 +535,8 @@ impl Destination for Store {
                 continue;
             }
             room -= body.len();
-            let uid = folder.add(body, item.meta.flags, item.meta.received.unwrap().unix_seconds());
+            arrived.push((tokio::time::Instant::now(), body.len()));
+            let uid = folder.add(body, item.meta.flags, received);
             answers.push(Ok(Placement {
                 id: character.tells_ids.then(|| uid.to_string()),
                 revision: None,
@@ -468,6 +544,7 @@ impl Destination for Store {
                 alterations: Vec::new(),
             }));
         }
+        state.arrived.extend(arrived);
         if breaks { Err(broken()) } else { Ok(answers) }
     }
 

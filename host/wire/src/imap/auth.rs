@@ -1,5 +1,7 @@
 //! Login, and what is arranged right after it. async-imap carries the SASL exchange and COMPRESS.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_imap::{Authenticator, Client, error::Error as ImapError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,14 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::Credentials;
 
-use super::Target;
 use super::connect::{Greeting, ask_capabilities, capabilities};
-use super::errors::Attempt;
 use super::link::{Link, Outcome, farewell};
 use super::names::{Encoding, Names};
 use super::parse::{Cursor, Status, Value};
+use super::refusal::{Login, explain};
 use super::session::{Namespaces, Session};
 use super::talk::{Literals, Part, Talk};
+use super::{Security, Target};
 
 type Carrier = async_imap::Session<Link>;
 
@@ -53,20 +55,30 @@ pub(super) async fn login(target: &Target, link: Link, greeting: Greeting, compr
     Ok(session)
 }
 
+/// What a server told of a token, shared with who explains the refusal.
+type Heard = Arc<Mutex<Option<Vec<u8>>>>;
+
+/// Bytes of a challenge that are kept.
+const CHALLENGE: usize = 4096;
+
 /// A SASL mechanism whose client speaks first, and only once.
 struct OneShot {
     initial: Option<Zeroizing<Vec<u8>>>,
     /// Answers the challenge that carries an error (RFC 7628 section 3.2.3).
     then: &'static [u8],
+    /// That challenge.
+    heard: Heard,
 }
 
 impl Authenticator for OneShot {
     type Response = Zeroizing<Vec<u8>>;
 
-    fn process(&mut self, _challenge: &[u8]) -> Self::Response {
-        self.initial
-            .take()
-            .unwrap_or_else(|| Zeroizing::new(self.then.to_vec()))
+    fn process(&mut self, challenge: &[u8]) -> Self::Response {
+        self.initial.take().unwrap_or_else(|| {
+            let kept = challenge.get(..CHALLENGE).unwrap_or(challenge);
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.to_vec());
+            Zeroizing::new(self.then.to_vec())
+        })
     }
 }
 
@@ -79,17 +91,20 @@ async fn authenticate(
     let has = |word: &str| offered.iter().any(|known| known == word);
     let none = |ways: &str| {
         Failure::InvalidSettings(format!(
-            "{} offers no way to log in with {ways}: it offers {}",
+            "{} offers no way to log in with {ways}: it offers {}{}",
             target.host,
             offered
                 .iter()
                 .filter(|word| word.starts_with("AUTH=") || *word == "LOGINDISABLED")
                 .cloned()
                 .collect::<Vec<_>>()
-                .join(" ")
+                .join(" "),
+            no_way(target, &has)
         ))
     };
     let client = Client::new(link);
+    let heard = Heard::default();
+    let finish = |result| finish(target, &heard, result);
     let exchange = async {
         let (mechanism, message, then) = match &target.credentials {
             Credentials::None => {
@@ -127,7 +142,14 @@ async fn authenticate(
             let command = Zeroizing::new(format!("{mechanism} {}", STANDARD.encode(&*message)));
             finish(
                 client
-                    .authenticate(command.as_str(), OneShot { initial: None, then })
+                    .authenticate(
+                        command.as_str(),
+                        OneShot {
+                            initial: None,
+                            then,
+                            heard: Arc::clone(&heard),
+                        },
+                    )
                     .await,
             )
         } else {
@@ -138,6 +160,7 @@ async fn authenticate(
                         OneShot {
                             initial: Some(message),
                             then,
+                            heard: Arc::clone(&heard),
                         },
                     )
                     .await,
@@ -160,8 +183,27 @@ async fn authenticate(
     Ok((carrier, known))
 }
 
+/// What to do where a server and the credentials have no mechanism in common.
+fn no_way(target: &Target, has: &impl Fn(&str) -> bool) -> &'static str {
+    let tokens = has("AUTH=XOAUTH2") || has("AUTH=OAUTHBEARER");
+    match (&target.credentials, target.security) {
+        (Credentials::Password { .. }, Security::Insecure) if has("LOGINDISABLED") => {
+            ". It takes no password in clear text: use tls = \"implicit\" or \"starttls\""
+        }
+        (Credentials::Password { .. }, _) if tokens => {
+            ". Passwords are switched off there: use `token` in place of `password`"
+        }
+        (Credentials::OAuth { .. }, _) => ". It takes no tokens: use `password`",
+        _ => ". Ask who runs it which way of login it offers to mail programs",
+    }
+}
+
 /// What the server said on the way in, or what its refusal means.
-fn finish(result: Result<Carrier, (ImapError, Client<Link>)>) -> Result<(Carrier, Outcome), Failure> {
+fn finish(
+    target: &Target,
+    heard: &Heard,
+    result: Result<Carrier, (ImapError, Client<Link>)>,
+) -> Result<(Carrier, Outcome), Failure> {
     match result {
         Ok(mut carrier) => {
             let outcome = carrier.as_mut().take_outcome();
@@ -181,15 +223,28 @@ fn finish(result: Result<Carrier, (ImapError, Client<Link>)>) -> Result<(Carrier
                 }
                 _ => Failure::Unavailable("the login was not answered in IMAP".to_owned()),
             };
-            Err(refusal(failure, client.get_mut().take_outcome()))
+            let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let login = match &target.credentials {
+                Credentials::None => Login::default(),
+                Credentials::Password { user, .. } => Login {
+                    address: user.contains('@'),
+                    ..Login::default()
+                },
+                Credentials::OAuth { user, .. } => Login {
+                    token: true,
+                    address: user.contains('@'),
+                    challenge: heard.as_deref(),
+                },
+            };
+            Err(refusal(failure, client.get_mut().take_outcome(), login))
         }
     }
 }
 
 /// What the server said counts for more than how the exchange ended.
-fn refusal(failure: Failure, outcome: Outcome) -> Failure {
+fn refusal(failure: Failure, outcome: Outcome, login: Login<'_>) -> Failure {
     match (outcome.completion, outcome.bye) {
-        (Some(said), _) if said.status != Status::Ok => said.failure(Attempt::Login),
+        (Some(said), _) if said.status != Status::Ok => explain(&said, login),
         (_, Some(bye)) => farewell(&bye),
         _ => failure,
     }

@@ -25,10 +25,12 @@ mod fetch;
 mod flags;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hints;
 mod link;
 mod list;
 mod names;
 mod parse;
+mod refusal;
 mod scan;
 mod select;
 mod session;
@@ -43,6 +45,7 @@ use whimbrel_model::Timestamp;
 
 use crate::{Blob, BlobStore, Credentials, Tls};
 
+pub use refusal::{LOGIN_CAUSES, LoginCause};
 pub use session::Session;
 
 /// How a connection is protected.

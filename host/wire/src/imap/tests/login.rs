@@ -127,6 +127,14 @@ async fn refused_logins_say_why_and_keep_the_secret() {
             "unauthenticated",
         ),
         (password(), "LOGINDISABLED", "", "", "invalid-settings"),
+        (password(), "LOGINDISABLED AUTH=XOAUTH2", "", "", "invalid-settings"),
+        (
+            password(),
+            "",
+            "LOGIN",
+            "% NO [ALERT] Your account is not enabled for IMAP use.\r\n",
+            "forbidden",
+        ),
         (token(), "AUTH=PLAIN", "", "", "invalid-settings"),
         (Credentials::None, "", "", "", "invalid-settings"),
         (password(), "", "LOGIN", "\x00\x01 garbage\r\n", "unavailable"),
@@ -158,7 +166,11 @@ async fn token_errors_are_acknowledged_before_they_are_told() {
             ..target()
         };
         let client = async |session: Result<Session, Failure>| {
-            assert!(matches!(session.unwrap_err(), Failure::Unauthenticated(_)));
+            let failure = session.unwrap_err();
+            assert!(
+                matches!(&failure, Failure::Unauthenticated(text) if text.contains("status 401")),
+                "{failure}"
+            );
         };
         raw(&target, client, async |fake: &mut Fake| {
             fake.send(format!("* OK [CAPABILITY IMAP4rev1 {offered}] hi\r\n")).await;

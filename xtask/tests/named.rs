@@ -1,4 +1,4 @@
-//! What `SECURITY.md` says is shown by tests that are there.
+//! What documents say is shown by tests that are there.
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests may give up, as tests may.
 
 use std::collections::BTreeSet;
@@ -55,27 +55,28 @@ fn tests_in(text: &str) -> Vec<String> {
 #[test]
 fn every_test_that_is_named_exists() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    let text = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let mut known = BTreeSet::new();
     for folder in ["host", "tests", "plugins", "plugin-sdk", "xtask"] {
         tests_below(&root.join(folder), &mut known);
     }
     assert!(known.len() > 500, "{} tests were found", known.len());
-    let named = named(&text);
-    assert!(named.len() > 20, "{} tests are named", named.len());
-    let missing: Vec<String> = named
-        .into_iter()
-        .filter(|(_, name)| match name.contains('/') {
-            true => !root.join(name).exists(),
-            false => !known.contains(name),
-        })
-        .map(|(line, name)| format!("line {line}: {name}"))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "SECURITY.md names what is not there:\n{}",
-        missing.join("\n")
-    );
+    for document in ["SECURITY.md", "docs/cases.md"] {
+        let named = named(&fs::read_to_string(root.join(document)).unwrap());
+        assert!(named.len() > 20, "{document} names {} tests", named.len());
+        let missing: Vec<String> = named
+            .into_iter()
+            .filter(|(_, name)| match name.contains('/') {
+                true => !root.join(name).exists(),
+                false => !known.contains(name),
+            })
+            .map(|(line, name)| format!("line {line}: {name}"))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "{document} names what is not there:\n{}",
+            missing.join("\n")
+        );
+    }
 }
 
 #[test]
