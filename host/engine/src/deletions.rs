@@ -16,7 +16,7 @@ use std::{
 };
 
 use whimbrel_ledger::{CollectionId, Durability, Fate, ItemRecord, Ledger, LedgerError, MailboxId, Place};
-use whimbrel_model::{Change, Collection, Failure, Role};
+use whimbrel_model::{Change, Collection, Failure, Kind, Limits, Role};
 use whimbrel_rules::Wanted;
 
 use crate::{
@@ -201,6 +201,7 @@ async fn list_all(
 async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
     let mut destination = DestinationLane::new();
     let mut trash: Option<String> = None;
+    let mut known: Option<(Kind, Limits)> = None;
     for some in doomed.chunks(AT_ONCE) {
         let mut batch = context.ledger.batch(context.id);
         let mut moved = 0;
@@ -208,7 +209,13 @@ async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
             let Some(record) = context.ledger.collection(context.id, *collection)? else {
                 continue;
             };
-            let limits = persist!(context, destination, |account| account.limits(record.source.kind))?;
+            let kind = record.source.kind;
+            // Asking may cost a round trip: once for messages in a row that are of one kind.
+            if known.as_ref().is_none_or(|(of, _)| *of != kind) {
+                let limits = persist!(context, destination, |account| account.limits(kind))?;
+                known = Some((kind, limits));
+            }
+            let Some((_, limits)) = &known else { continue };
             if !limits.abilities.server_side_move {
                 context.note(
                     "messages that vanished at the source stay: the destination cannot move them to a trash".to_owned(),
@@ -219,7 +226,7 @@ async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
                 Some(trash) => trash,
                 None => {
                     let wanted = Wanted::Role(Role::Trash);
-                    let target = resolve(context, &mut destination, None, &wanted, &record.source, &limits).await?;
+                    let target = resolve(context, &mut destination, None, &wanted, &record.source, limits).await?;
                     trash.insert(target.id)
                 }
             };
