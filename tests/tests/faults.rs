@@ -101,7 +101,7 @@ fn every_fault_on_both_sides_over_tls() {
 
 #[test]
 fn a_long_line_costs_round_trips_not_messages() {
-    // 300 small messages over a line of 40 ms: one round trip a message would take 24 s and more.
+    // 300 small messages: one round trip a message would be 300 on either side.
     let from = Dovecot::plain();
     let messages = (0..300).map(corpus::tiny).collect();
     writers::imap(
@@ -117,8 +117,12 @@ fn a_long_line_costs_round_trips_not_messages() {
         ..Plan::default()
     };
     let (source, destination) = (Proxy::start(from.port(), line()), Proxy::start(to.port(), line()));
-    let outcome = through(&from, &to, &source, &destination, false).migrate();
-    assert!(outcome.seconds < 8.0, "{outcome}");
+    through(&from, &to, &source, &destination, false).migrate();
+    for (side, proxy) in [("source", &source), ("destination", &destination)] {
+        let turns = proxy.turns();
+        println!("{side}: {turns} round trips on {} connections", proxy.connections());
+        assert!(turns < 150, "{side}: {turns} round trips");
+    }
     assert_same(
         &Account::read(&mut from.imap("alice")),
         &Account::read(&mut to.imap("alice")),

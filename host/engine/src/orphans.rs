@@ -13,6 +13,7 @@ use crate::{
     faults::Class,
     lane::DestinationLane,
     prepare::{Site, item_meta},
+    report::Problem,
     rules::Ruled,
     settle::{settle, settle_late},
     spots::Spots,
@@ -73,15 +74,26 @@ fn claim(context: &Context, content: &Hash, place: Place<'_>, record: &ItemRecor
     Ok(context.claims.claim(orphans, place, record))
 }
 
-/// Whether an item is one that lies at the destination already; recorded in `batch`, and moved there where it goes to
-/// another collection now.
+/// Whether an item lies at the destination already.
+pub enum Known {
+    /// It does, and stands where it belongs: that is recorded.
+    Placed,
+    /// It does, in another collection, and could not be moved: it waits for the next run. Nothing is lost by that, and a
+    /// copy beside it would be one too many.
+    Elsewhere,
+    /// It does not.
+    No,
+}
+
+/// Finds out whether an item is one that lies at the destination already; recorded in `batch`, and moved there where it
+/// goes to another collection now.
 pub async fn known_again(
     context: &Context,
     lane: &mut DestinationLane,
     site: &Site<'_>,
     one: &Ruled,
     batch: &mut Batch,
-) -> Result<bool, Halt> {
+) -> Result<Known, Halt> {
     let (record, spot) = (&one.record, &*site.spot);
     let place = (spot.account, spot.target.id.as_str());
     let (mut claimed, mut tries) = (one.orphan.clone(), 0);
@@ -96,7 +108,7 @@ pub async fn known_again(
                 &meta,
                 found.fate.clone(),
             );
-            return Ok(true);
+            return Ok(Known::Placed);
         }
         let moved = match &found.fate {
             Fate::Placed {
@@ -112,7 +124,7 @@ pub async fn known_again(
         claimed = match moved {
             Relocated::Done => {
                 context.count(|worked| worked.relocated += 1);
-                return Ok(true);
+                return Ok(Known::Placed);
             }
             Relocated::Gone => {
                 batch.forget(*collection, &found.meta.id);
@@ -122,13 +134,26 @@ pub async fn known_again(
                 tries += 1;
                 Some(orphan)
             }
-            Relocated::NotYet | Relocated::No => {
+            Relocated::NotYet => {
+                let folder = site.collection.source.display_path();
+                context.problem(Problem::new(Some(folder), "destination", &never_moved()));
+                return Ok(Known::Elsewhere);
+            }
+            Relocated::No => {
                 context.claims.release(&orphan);
                 None
             }
         };
     }
-    Ok(false)
+    Ok(Known::No)
+}
+
+fn never_moved() -> Failure {
+    Failure::Unavailable(
+        "the connection ended each time that a message was to be moved from one folder to another: it stays in the old \
+         one until the next run"
+            .to_owned(),
+    )
 }
 
 /// What became of a wish to move something at the destination.

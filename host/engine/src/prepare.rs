@@ -12,7 +12,7 @@ use crate::{
     context::{Context, Halt},
     diagnose::diagnose,
     lane::DestinationLane,
-    orphans::known_again,
+    orphans::{Known, known_again},
     quarantine,
     repair::Trial,
     report::Problem,
@@ -124,8 +124,9 @@ pub async fn main(
 ) -> Result<Vec<Ready>, Halt> {
     let mut ready = Vec::with_capacity(items.len());
     for one in items {
-        if known_again(context, lane, &site, &one, batch).await? {
-            continue;
+        match known_again(context, lane, &site, &one, batch).await? {
+            Known::Placed | Known::Elsewhere => continue,
+            Known::No => {}
         }
         let print = one.put.as_ref().unwrap_or(&one.fingerprint);
         let spot = &mut *site.spot;

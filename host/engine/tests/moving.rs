@@ -302,6 +302,40 @@ async fn equal_messages_that_move_together_all_move() {
     }
 }
 
+/// A copy beside what could not be moved would be one too many.
+#[tokio::test]
+async fn what_cannot_be_moved_while_connections_break_waits_and_is_not_doubled() {
+    let character = Character {
+        tells_ids: false,
+        ..Character::default()
+    };
+    let (source, destination) = (Store::default(), Store::new(character));
+    for _ in 0..3 {
+        source.add("INBOX", &body(0), &[]);
+    }
+    source.add("Work", &body(1), &[]);
+    let mut bench = Bench::new();
+    bench.options.retries = 1;
+    run(&mut bench, &source, &destination).await;
+
+    let uid = source.state().folder("INBOX").messages[2].uid;
+    let message = source.remove("INBOX", uid);
+    source.add("Work", &message.bytes, &[]);
+    let mut left = 2;
+    destination.state().trouble = Some(Box::new(move |call| {
+        let breaks = call == "relocate" && left > 0;
+        left -= i32::from(breaks);
+        breaks.then(|| Failure::Unavailable("the connection broke".into()))
+    }));
+    let report = run(&mut bench, &source, &destination).await;
+    assert_eq!((report.worked.copied, report.counts.pending), (0, 1), "{report:?}");
+    assert!(report.problems[0].text.contains("stays in the old one"), "{report:?}");
+    let report = run(&mut bench, &source, &destination).await;
+    assert!(report.complete(), "{report:?}");
+    assert_eq!(report.worked.relocated, 1, "{report:?}");
+    assert_eq!(source.contents(), destination.contents());
+}
+
 /// Whether ids are told, how many messages there are, and which calls of source and destination break.
 fn cases() -> impl Iterator<Item = (bool, usize, u32, u32)> {
     let counts = [false, true]

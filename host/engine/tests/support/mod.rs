@@ -550,6 +550,7 @@ impl Destination for Store {
 
     async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
         let mut state = self.state();
+        state.asked("relocate")?;
         let breaks = state.breaks();
         let tells = state.character.tells_ids;
         let uid: u32 = id.parse().map_err(|_| Failure::NotFound(id.into()))?;
