@@ -12,6 +12,7 @@ pub mod compare;
 pub mod corpus;
 pub mod html;
 pub mod imap;
+pub mod provider;
 pub mod proxy;
 pub mod readers;
 pub mod ruled;

@@ -1,7 +1,7 @@
 //! Runs the program under test: with settings in a folder of its own, a time limit, an eye on its memory.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -160,6 +160,15 @@ impl Job {
         self.start(arguments).wait(Duration::from_secs(300))
     }
 
+    /// The same with this on its standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Outcome {
+        let mut running = Running::with_input(&mut self.command(arguments), Stdio::piped());
+        let mut stdin = running.child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("a reader");
+        drop(stdin);
+        running.wait(Duration::from_secs(60))
+    }
+
     /// Grants a connector what it asks for, as an admin does.
     #[track_caller]
     pub fn trust(&self, connector: &str) {
@@ -197,8 +206,12 @@ pub struct Running {
 impl Running {
     /// Starts a command, its output caught.
     pub fn start(command: &mut Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    fn with_input(command: &mut Command, input: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

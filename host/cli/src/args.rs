@@ -97,6 +97,9 @@ pub enum Verb {
     /// The script that decides: check it, test it, try it on real mail.
     #[command(subcommand)]
     Rules(RulesVerb),
+    /// The vault: passwords, tokens and logins, encrypted in the state folder. Values are never shown.
+    #[command(subcommand)]
+    Secrets(SecretsVerb),
     /// The connectors.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -288,6 +291,44 @@ pub struct RulesTry {
     /// Show the values of header fields that change, not only their names. They are content of messages.
     #[arg(long)]
     pub values: bool,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsVerb {
+    /// Make the vault, and the key file that the settings name where it is not there yet.
+    Init,
+    /// Set a secret. It is typed, unseen, on a terminal; else it is read from standard input.
+    Set {
+        /// What the settings call it: `{ secret = "NAME" }`.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// It is an OAuth refresh token that was got elsewhere; NAME is OAUTH/USER then.
+        #[arg(long)]
+        refresh_token: bool,
+    },
+    /// Names, kinds, when they were set, when they end. Never values.
+    List,
+    /// Remove secrets.
+    Remove {
+        /// As `list` shows them.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Encrypt everything for another key: a new passphrase, or a key file.
+    Rekey {
+        /// A key file; made if it is not there.
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
+    /// Log in as a section [oauth.NAME] says, for every account that names it, and keep the tokens.
+    Login {
+        /// The section's name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        only: Only,
+    },
 }
 
 /// What to do with connectors.

@@ -7,6 +7,7 @@ use whimbrel_ledger::LedgerError;
 use whimbrel_model::Failure;
 use whimbrel_rules::RuleError;
 use whimbrel_sandbox::LoadError;
+use whimbrel_vault::VaultError;
 
 use crate::exit::Exit;
 use crate::output::safe;
@@ -16,6 +17,31 @@ use crate::rules;
 /// A ledger that cannot be used. Its texts end with what to do, after a semicolon.
 pub fn ledger(error: &LedgerError) -> Problem {
     sentence("ledger", &error.to_string(), "; ", Exit::Failed)
+}
+
+/// A vault that cannot be used. Its texts end with what to do, after a semicolon.
+pub fn vault(error: &VaultError) -> Problem {
+    let exit = match error {
+        VaultError::Truncated { .. }
+        | VaultError::Damaged { .. }
+        | VaultError::Version { .. }
+        | VaultError::Locked { .. }
+        | VaultError::Sealing(_)
+        | VaultError::Io { .. } => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    sentence("vault", &error.to_string(), "; ", exit)
+}
+
+/// Something that a provider of tokens, or the way to it, failed at.
+pub fn login(failure: &Failure) -> Problem {
+    let text = failure.to_string();
+    let problem = sentence(failure.code(), &text, "; ", Exit::Failed);
+    if problem.has_help() {
+        problem
+    } else {
+        problem.help(remedy(failure))
+    }
 }
 
 /// A run that ended as a whole.

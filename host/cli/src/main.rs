@@ -1,6 +1,7 @@
 //! `whimbrel`: moves mailboxes between providers and proves that nothing was lost.
 
 mod args;
+mod ask;
 mod demo;
 mod exit;
 mod failures;
@@ -10,6 +11,7 @@ mod output;
 mod problem;
 mod public_key;
 mod rules;
+mod secrets;
 mod session;
 mod settings;
 mod trust;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, LedgerVerb, PluginVerb, ProofVerb, RulesVerb, Verb};
+use args::{Cli, LedgerVerb, PluginVerb, ProofVerb, RulesVerb, SecretsVerb, Verb};
 use exit::Exit;
 use output::{Output, logging};
 use problem::{Problem, Result};
@@ -80,6 +82,12 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Rules(RulesVerb::Try(_)) => "rules try",
         Verb::Rules(RulesVerb::Api { .. }) => "rules api",
         Verb::Rules(RulesVerb::Repl { .. }) => "rules repl",
+        Verb::Secrets(SecretsVerb::Init) => "secrets init",
+        Verb::Secrets(SecretsVerb::Set { .. }) => "secrets set",
+        Verb::Secrets(SecretsVerb::List) => "secrets list",
+        Verb::Secrets(SecretsVerb::Remove { .. }) => "secrets remove",
+        Verb::Secrets(SecretsVerb::Rekey { .. }) => "secrets rekey",
+        Verb::Secrets(SecretsVerb::Login { .. }) => "secrets login",
         Verb::Plugin(PluginVerb::List) => "plugin list",
         Verb::Plugin(PluginVerb::Inspect { .. }) => "plugin inspect",
         Verb::Plugin(PluginVerb::Trust { .. }) => "plugin trust",
@@ -112,6 +120,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit> {
         Verb::Ledger(LedgerVerb::Import { file }) => verbs::ledger::import(global, file, output),
         Verb::Ledger(LedgerVerb::Rebuild(only)) => verbs::rebuild::run(global, &only.only, output).await,
         Verb::Rules(verb) => verbs::rules::run(global, verb, output).await,
+        Verb::Secrets(verb) => verbs::secrets::run(global, verb, output).await,
         Verb::Plugin(verb) => interrupt::or(verbs::plugin::run(global, verb, output)).await,
         Verb::Document { part } => verbs::document::run(global, part, output).await,
     }

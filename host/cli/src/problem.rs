@@ -181,6 +181,11 @@ impl Problem {
         self
     }
 
+    /// Whether it says where it is.
+    pub fn is_placed(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Only a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {

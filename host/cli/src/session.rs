@@ -18,7 +18,8 @@ use crate::failures;
 use crate::folders::PluginFolders;
 use crate::problem::{Problem, Result};
 use crate::rules::{self, Changed, Elsewhere};
-use crate::settings::{Account, Limits, SecretRef, Settings, Side};
+use crate::secrets::Keeper;
+use crate::settings::{self, Account, Limits, SecretRef, Settings, Side, Whose};
 use crate::trust;
 
 /// The key under which the ledger keeps the migration's name.
@@ -145,15 +146,17 @@ impl Session {
             Some(Ok(compiled)) => Some(Arc::new(compiled)),
             None => None,
         };
+        let keeper = Arc::new(Keeper::new(&settings));
+        warnings.extend(settings.vault.key_file.as_deref().and_then(settings::exposed));
         let mut routes = HashMap::new();
         let (mailboxes, connectors) = match plugins.as_slice() {
             [source, destination] => {
                 if !destination.can_write() {
                     problems.push(read_only(&settings.destination, destination));
                 }
-                let mailboxes = mailboxes(&settings, source, destination, &mut problems, &mut warnings);
+                let mailboxes = mailboxes(&settings, [source, destination], &keeper, &mut problems, &mut warnings);
                 if compiled.is_some() {
-                    routes = destinations(&settings, destination, &mailboxes);
+                    routes = destinations(&settings, destination, &mailboxes, &keeper);
                 }
                 (mailboxes, [source, destination].map(Loaded::of))
             }
@@ -380,8 +383,8 @@ fn read_only(side: &Side, plugin: &Plugin) -> Problem {
 /// Both sides of every mailbox, checked against what the connectors ask for.
 fn mailboxes(
     settings: &Settings,
-    source: &Plugin,
-    destination: &Plugin,
+    [source, destination]: [&Plugin; 2],
+    keeper: &Arc<Keeper>,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Vec<Mailbox> {
@@ -401,11 +404,14 @@ fn mailboxes(
                     .and_then(|secret| secret.exposed())
                     .filter(|it| said.insert(it.to_string())),
             );
-            let whose = format!("mailbox `{}` at the {}", mailbox.name, side.which);
+            let whose = Whose {
+                mailbox: &mailbox.name,
+                side: side.which,
+            };
             let before = problems.len();
             let (given, own) = split(plugin, side, account);
             let mut sentences = plugin.check_settings(&Value::Object(given.clone()), &Value::Object(own));
-            if account.secret.is_none()
+            if account.way_in().is_none()
                 && account.values.contains_key("user")
                 && wants_secret(plugin)
                 && !sentences.is_empty()
@@ -434,7 +440,7 @@ fn mailboxes(
                 };
                 problems.push(Problem::settings(message).at(place.clone()).help(help));
             }
-            match account.credentials(&whose) {
+            match account.credentials(whose, keeper) {
                 Ok(credentials) if !wrong => {
                     let spec = spec(settings, side, &mailbox.name, merged(given, account));
                     let renewed = account.secret.as_ref().is_some_and(SecretRef::may_be_renewed);
@@ -443,6 +449,7 @@ fn mailboxes(
                             plugin: plugin.clone(),
                             spec,
                             account: account.clone(),
+                            keeper: Arc::clone(keeper),
                             side: side.which,
                         }),
                         false => Arc::new(Endpoint {
@@ -453,7 +460,9 @@ fn mailboxes(
                     ends.push(end);
                 }
                 Ok(_) => {}
-                Err(problem) => problems.push(*problem),
+                // A vault that does not open, or a client's secret that is missing, is said once and not for each mailbox.
+                Err(problem) if said.insert(problem.to_string()) => problems.push(*problem),
+                Err(_) => {}
             }
         }
         if let Ok([source, destination]) = <[Arc<dyn Provider>; 2]>::try_from(ends) {
@@ -486,7 +495,12 @@ fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Valu
 }
 
 /// The destination of every mailbox of the settings: of those that are worked on, and of the others.
-fn destinations(settings: &Settings, plugin: &Plugin, mailboxes: &[Mailbox]) -> HashMap<String, Arc<dyn Provider>> {
+fn destinations(
+    settings: &Settings,
+    plugin: &Plugin,
+    mailboxes: &[Mailbox],
+    keeper: &Arc<Keeper>,
+) -> HashMap<String, Arc<dyn Provider>> {
     let side = &settings.destination;
     let others = settings.others.iter().map(|mailbox| {
         let account = &mailbox.destination;
@@ -495,6 +509,7 @@ fn destinations(settings: &Settings, plugin: &Plugin, mailboxes: &[Mailbox]) -> 
             plugin: plugin.clone(),
             spec: spec(settings, side, &mailbox.name, merged(given, account)),
             account: account.clone(),
+            keeper: Arc::clone(keeper),
             side: side.which,
         });
         (mailbox.name.clone(), elsewhere)
@@ -524,8 +539,8 @@ fn split(plugin: &Plugin, side: &Side, account: &Account) -> (Map<String, Value>
             None => drop(own.insert(key.clone(), value.clone())),
         }
     }
-    if let Some(secret) = &account.secret {
-        own.insert(secret.kind.key().to_owned(), json!("•"));
+    if let Some(way_in) = account.way_in() {
+        own.insert(way_in.to_owned(), json!("•"));
     }
     (given, own)
 }

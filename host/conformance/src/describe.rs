@@ -213,7 +213,7 @@ fn apart(suite: &Suite<'_>, spec: &AccountSpec) -> Verdict<(Map<String, Value>, 
             account.entry("user").or_insert_with(|| user.clone().into());
             account.insert("password".to_owned(), "…".into());
         }
-        Credentials::OAuth { user, .. } => {
+        Credentials::OAuth { user, .. } | Credentials::Login { user, .. } => {
             account.entry("user").or_insert_with(|| user.clone().into());
             account.insert("token".to_owned(), "…".into());
         }

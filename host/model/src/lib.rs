@@ -8,6 +8,7 @@ mod failure;
 mod fingerprint;
 pub mod flags;
 mod item;
+mod secret;
 mod time;
 
 pub use collection::{Collection, Kind, Role, display_path};
@@ -15,4 +16,5 @@ pub use connector::{Abilities, Description, Limits, Permission, Remark};
 pub use failure::Failure;
 pub use fingerprint::{Fingerprint, Fingerprinter, Hash};
 pub use item::{Change, ItemMeta, Outcome, Page, Placement};
+pub use secret::{Secret, Tokens};
 pub use time::Timestamp;

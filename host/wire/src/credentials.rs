@@ -2,47 +2,9 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use whimbrel_model::Secret;
 
-/// A password or token: wiped from memory when dropped, and never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes the secret over.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(Zeroizing::new(secret.into()))
-    }
-
-    /// The secret itself, for the moment it is sent.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self::new(secret)
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(secret: &str) -> Self {
-        Self::new(secret)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use crate::oauth::TokenSource;
 
 /// How a mailbox proves who it is. `Debug` shows neither the secret nor the user.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -64,6 +26,13 @@ pub enum Credentials {
         /// The access token, not the refresh token.
         token: Secret,
     },
+    /// A user name and a login that gets access tokens as they are needed.
+    Login {
+        /// As the server wants it, often the address.
+        user: String,
+        /// Shared by all connections of the login.
+        tokens: TokenSource,
+    },
 }
 
 impl Credentials {
@@ -71,7 +40,7 @@ impl Credentials {
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::None => None,
-            Self::Password { user, .. } | Self::OAuth { user, .. } => Some(user),
+            Self::Password { user, .. } | Self::OAuth { user, .. } | Self::Login { user, .. } => Some(user),
         }
     }
 }
@@ -82,6 +51,7 @@ impl fmt::Debug for Credentials {
             Self::None => "Credentials::None",
             Self::Password { .. } => "Credentials::Password { [redacted] }",
             Self::OAuth { .. } => "Credentials::OAuth { [redacted] }",
+            Self::Login { .. } => "Credentials::Login { [redacted] }",
         })
     }
 }
@@ -100,11 +70,10 @@ mod tests {
             },
             Credentials::OAuth {
                 user: "alice@example.org".into(),
-                token: secret.clone(),
+                token: secret,
             },
         ];
-        let shown = format!("{secret} {secret:?} {credentials:?}");
+        let shown = format!("{credentials:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("alice"), "{shown}");
-        assert_eq!(secret.expose(), "hunter2");
     }
 }

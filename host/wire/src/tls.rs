@@ -172,6 +172,11 @@ impl Tls {
         Ok((stream, protection))
     }
 
+    /// Why a handshake failed that another library made with this configuration.
+    pub(crate) fn explain(host: &str, port: u16, error: &std::io::Error) -> Failure {
+        explain(host, port, error)
+    }
+
     /// After a handshake that broke off: asks the server over a new connection, and gives the failure that says so where
     /// it speaks nothing that is new enough.
     pub(crate) async fn diagnose<S>(host: &str, port: u16, again: S) -> Option<Failure>

@@ -1,12 +1,15 @@
 //! Accounts whose secret is read each time that they are opened: those of mailboxes that are not worked on, which rules may
 //! send messages to, and those whose password or token lies in a file, which somebody may renew while the run goes on.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use whimbrel_engine::{Destination, Endpoint, Provider, Source};
 use whimbrel_model::Failure;
 use whimbrel_sandbox::{AccountSpec, Connection, Plugin};
 
-use crate::settings::Account;
+use crate::secrets::Keeper;
+use crate::settings::{Account, Whose};
 
 /// Such an account. What is wrong with its secret concerns nobody else.
 pub struct Elsewhere {
@@ -16,14 +19,19 @@ pub struct Elsewhere {
     pub spec: AccountSpec,
     /// Where they come from.
     pub account: Account,
+    /// What gets them.
+    pub keeper: Arc<Keeper>,
     /// `source` or `destination`.
     pub side: &'static str,
 }
 
 impl Elsewhere {
     fn ready(&self) -> Result<Endpoint, Failure> {
-        let whose = format!("mailbox `{}` at the {}", self.spec.mailbox, self.side);
-        let credentials = self.account.credentials(&whose);
+        let whose = Whose {
+            mailbox: &self.spec.mailbox,
+            side: self.side,
+        };
+        let credentials = self.account.credentials(whose, &self.keeper);
         let credentials = credentials.map_err(|problem| Failure::InvalidSettings(problem.to_string()))?;
         Ok(Endpoint {
             plugin: self.plugin.clone(),

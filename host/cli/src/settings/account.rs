@@ -1,16 +1,18 @@
 //! An account of a mailbox: what the connector is told, and the secret that it is not told.
 
+use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-use whimbrel_wire::{Credentials, Secret};
+use toml::de::DeTable;
+use whimbrel_wire::Credentials;
 
-use super::keys::{self, Form};
+use super::keys;
 use super::read::{self, Findings};
-use super::secrets::{SecretFrom, SecretKind, SecretRef};
-use crate::problem::{Problem, Result};
+use super::secrets::{self, SecretKind, SecretRef};
+use crate::problem::{Place, Problem, Result};
+use crate::secrets::Keeper;
 
 /// One side of a mailbox.
 #[derive(Clone, Default)]
@@ -19,30 +21,82 @@ pub struct Account {
     pub values: Map<String, Value>,
     /// The secret, if it has one.
     pub secret: Option<SecretRef>,
+    /// How it logs in without one.
+    pub login: Option<LoginRef>,
+}
+
+/// A login by OAuth.
+#[derive(Clone)]
+pub struct LoginRef {
+    /// The section of the settings: `[oauth.NAME]`.
+    pub name: String,
+    /// Where the settings say so.
+    pub place: Option<Place>,
+}
+
+/// Which account, for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'n> {
+    /// The mailbox's name.
+    pub mailbox: &'n str,
+    /// `source` or `destination`.
+    pub side: &'n str,
+}
+
+impl fmt::Display for Whose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mailbox `{}` at the {}", self.mailbox, self.side)
+    }
 }
 
 impl Account {
-    /// The credentials; reads the secret. `whose` names mailbox and side, for messages.
-    pub fn credentials(&self, whose: &str) -> Result<Credentials> {
-        let Some(secret) = &self.secret else {
+    /// The credentials; reads the secret.
+    pub fn credentials(&self, whose: Whose<'_>, keeper: &Keeper) -> Result<Credentials> {
+        let (what, place) = match (&self.secret, &self.login) {
+            (Some(secret), _) => (secret.kind.key(), &secret.place),
+            (None, Some(login)) => ("`oauth`", &login.place),
+            (None, None) => return Ok(Credentials::None),
+        };
+        let Some(user) = self.user() else {
+            let problem =
+                Problem::settings(format!("{whose} has a {what} but no `user`")).help("add user = \"…\" beside it");
+            return Err(Box::new(match place {
+                Some(place) => problem.at(place.clone()),
+                None => problem,
+            }));
+        };
+        let user = user.to_owned();
+        if let Some(secret) = &self.secret {
+            let value = secret.read(&whose.to_string(), keeper)?;
+            return Ok(match secret.kind {
+                SecretKind::Token => Credentials::OAuth { user, token: value },
+                _ => Credentials::Password { user, password: value },
+            });
+        }
+        let Some(login) = &self.login else {
             return Ok(Credentials::None);
         };
-        let user = match self.values.get("user") {
-            Some(Value::String(user)) => user.clone(),
-            _ => {
-                let message = format!("{whose} has a {} but no `user`", secret.kind.key());
-                let problem = Problem::settings(message).help("add user = \"…\" beside it");
-                return Err(Box::new(match &secret.place {
-                    Some(place) => problem.at(place.clone()),
-                    None => problem,
-                }));
-            }
-        };
-        let value = secret.read(whose)?;
-        Ok(match secret.kind {
-            SecretKind::Password => Credentials::Password { user, password: value },
-            SecretKind::Token => Credentials::OAuth { user, token: value },
-        })
+        let tokens = keeper
+            .tokens(&login.name, &user, whose)
+            .map_err(|problem| match place {
+                Some(place) if !problem.is_placed() => Box::new(problem.at(place.clone())),
+                _ => problem,
+            })?;
+        Ok(Credentials::Login { user, tokens })
+    }
+
+    /// Who logs in.
+    pub fn user(&self) -> Option<&str> {
+        self.values.get("user").and_then(Value::as_str)
+    }
+
+    /// What the connector's schema calls the way in: `password` or `token`.
+    pub fn way_in(&self) -> Option<&'static str> {
+        match (&self.secret, &self.login) {
+            (Some(secret), _) => Some(secret.kind.key()),
+            (None, Some(_)) => Some(SecretKind::Token.key()),
+            (None, None) => None,
+        }
     }
 }
 
@@ -56,6 +110,24 @@ pub fn read(findings: &mut Findings, base: &Path, mailbox: &DeTable<'_>, side: &
         let kind = match key.get_ref().as_ref() {
             "password" => SecretKind::Password,
             "token" => SecretKind::Token,
+            "oauth" => {
+                match value.get_ref().as_str().filter(|name| !name.is_empty()) {
+                    Some(name) if account.way_in().is_none() => {
+                        account.login = Some(LoginRef {
+                            name: name.to_owned(),
+                            place: Some(findings.place(value.span(), "this login")),
+                        });
+                    }
+                    Some(_) => twice(findings, side, key.span()),
+                    None => findings.wrong(
+                        format!("`{side}.oauth` must be the name of a section"),
+                        value.span(),
+                        "this",
+                        "write oauth = \"NAME\", and a section [oauth.NAME]",
+                    ),
+                }
+                continue;
+            }
             other => {
                 match read::json(value.get_ref()) {
                     Some(value) => drop(account.values.insert(other.to_owned(), value)),
@@ -69,81 +141,20 @@ pub fn read(findings: &mut Findings, base: &Path, mailbox: &DeTable<'_>, side: &
                 continue;
             }
         };
-        let Some(from) = secret(findings, base, side, kind, value) else {
+        let name = format!("{side}.{}", kind.key());
+        let Some(secret) = secrets::read(findings, base, &name, kind, keys::SECRET, value) else {
             continue;
         };
-        if account.secret.is_some() {
-            let message = format!("`{side}` has both a password and a token");
-            findings.wrong(message, key.span(), "the second", "keep the one that the server wants");
+        if account.way_in().is_some() {
+            twice(findings, side, key.span());
             continue;
         }
-        account.secret = Some(SecretRef {
-            kind,
-            from,
-            place: Some(findings.place(value.span(), "this secret")),
-        });
+        account.secret = Some(secret);
     }
     account
 }
 
-fn secret(
-    findings: &mut Findings,
-    base: &Path,
-    side: &str,
-    kind: SecretKind,
-    value: &Spanned<DeValue<'_>>,
-) -> Option<SecretFrom> {
-    let key = kind.key();
-    let example = format!("write {key} = {{ env = \"VARIABLE\" }} or {key} = {{ file = \"path\" }}");
-    match value.get_ref() {
-        DeValue::String(text) if !text.is_empty() => {
-            let place = findings.place(value.span(), "a secret");
-            let problem = Problem::settings(format!("a {key} stands in the settings file"))
-                .warning()
-                .at(place);
-            findings.warnings.push(problem.help(example));
-            Some(SecretFrom::Literal(Secret::new(text.to_string())))
-        }
-        DeValue::Table(table) => {
-            let before = findings.problems.len();
-            let name = format!("{side}.{key}");
-            read::check(
-                findings,
-                &name,
-                &Spanned::new(value.span(), table.clone()),
-                keys::SECRET,
-            );
-            if findings.problems.len() > before {
-                return None;
-            }
-            match (read::text(table, "env"), read::text(table, "file")) {
-                (Some(env), None) => Some(SecretFrom::Env(env.to_owned())),
-                (None, Some(file)) => Some(SecretFrom::File(base.join(file))),
-                (None, None) => {
-                    findings.wrong(
-                        format!("`{name}` does not say where it lies"),
-                        value.span(),
-                        "empty",
-                        example,
-                    );
-                    None
-                }
-                (Some(_), Some(_)) => {
-                    findings.wrong(
-                        format!("`{name}` has both env and file"),
-                        value.span(),
-                        "which one?",
-                        "keep one of them",
-                    );
-                    None
-                }
-            }
-        }
-        _ => {
-            let expected = Form::Table(keys::SECRET).describe();
-            let message = format!("`{side}.{key}` must be a {expected} that says where it lies");
-            findings.wrong(message, value.span(), "this", example);
-            None
-        }
-    }
+fn twice(findings: &mut Findings, side: &str, span: Range<usize>) {
+    let message = format!("`{side}` has more than one of password, token and oauth");
+    findings.wrong(message, span, "the second", "keep the one that the server wants");
 }

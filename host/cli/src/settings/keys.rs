@@ -1,5 +1,9 @@
 //! Every key of the settings file: what is checked, suggested and documented comes from here.
 
+mod secrets;
+
+pub use secrets::{OAUTH, OUTSIDE, SECRET, VAULT};
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -27,8 +31,12 @@ pub enum Form {
     Free,
     /// A table whose values are strings.
     Names,
+    /// Where a secret lies: a table with one of these keys, or, with a warning, the secret itself.
+    Secret(&'static [Key]),
     /// A table with keys of our own.
     Table(&'static [Key]),
+    /// Tables with keys of our own, each by a name that the admin chooses.
+    Named(&'static [Key]),
     /// An array of tables with keys of our own.
     Tables(&'static [Key]),
 }
@@ -47,7 +55,9 @@ impl Form {
             Self::Texts => "list of texts",
             Self::OneOrMore => "text or list of texts",
             Self::Word(_) => "word",
+            Self::Secret(_) => "[secret](#secrets)",
             Self::Free | Self::Names | Self::Table(_) => "table",
+            Self::Named(_) => "table of tables",
             Self::Tables(_) => "list of tables",
         }
     }
@@ -306,8 +316,8 @@ pub const MAILBOX: &[Key] = &[
         Form::Free,
         false,
         "{}",
-        "The account at the source: `user`, `password` or `token`, and what else the connector asks for. Values here win \
-         over those of `[source] settings`.",
+        "The account at the source: `user`; `password`, `token` or `oauth`; and what else the connector asks for. Values \
+         here win over those of `[source] settings`. `oauth` is the name of a section `[oauth.NAME]`.",
     ),
     key(
         "destination",
@@ -565,6 +575,20 @@ pub const FILE: &[Key] = &[
     ),
     key("mailboxes", Form::Table(MAILBOXES), false, "", "A fleet of mailboxes."),
     key(
+        "secrets",
+        Form::Table(VAULT),
+        false,
+        "",
+        "How the vault is opened, which keeps secrets encrypted in the state folder; see [secrets](secrets.md).",
+    ),
+    key(
+        "oauth",
+        Form::Named(OAUTH),
+        false,
+        "",
+        "A provider of OAuth 2.0 tokens, by a name that you choose; repeat the section for more. See [secrets](secrets.md).",
+    ),
+    key(
         "rules",
         Form::Table(RULES),
         false,
@@ -589,25 +613,14 @@ pub const FILE: &[Key] = &[
     ),
 ];
 
-/// The forms of a secret, `password` or `token`.
-pub const SECRET: &[Key] = &[
-    key("env", Form::Text, false, "", "The environment variable that holds it."),
-    key(
-        "file",
-        Form::Text,
-        false,
-        "",
-        "The file that holds it, relative to the settings file; a line end at its end is dropped.",
-    ),
-];
-
 /// The table of every key, for `docs/settings.md`.
 pub fn document() -> String {
     let mut out = String::new();
     for section in FILE {
         describe(&mut out, section, "");
     }
-    out += "### Secrets\n\nA `password` or `token` is a table with one of these; a plain text is accepted with a warning.\n\n";
+    out += "### Secrets\n\nA `password`, `token` or `client_secret` is a table with one of these; a plain text is accepted with a warning. The \
+            `passphrase` of the vault cannot lie in the vault.\n\n";
     out += &table(SECRET);
     out
 }
@@ -618,6 +631,7 @@ fn describe(out: &mut String, section: &Key, above: &str) {
     let (keys, title) = match section.form {
         Form::Tables(keys) => (keys, format!("`[[{name}]]`")),
         Form::Table(keys) => (keys, format!("`[{name}]`")),
+        Form::Named(keys) => (keys, format!("`[{name}.NAME]`")),
         _ => return,
     };
     let must = if section.required { " Required." } else { "" };
@@ -631,7 +645,7 @@ fn table(keys: &[Key]) -> String {
     let mut out = String::from("| key | value | default | what it is |\n|---|---|---|---|\n");
     for key in keys
         .iter()
-        .filter(|key| !matches!(key.form, Form::Table(_) | Form::Tables(_)))
+        .filter(|key| !matches!(key.form, Form::Table(_) | Form::Tables(_) | Form::Named(_)))
     {
         let default = match (key.default, key.required) {
             (_, true) => "required".to_owned(),

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use whimbrel_wire::Secret;
 
+use super::account::LoginRef;
 use super::read::{Findings, nearest};
 use super::secrets::{SecretFrom, SecretKind, SecretRef};
 use super::{Account, Mailbox};
@@ -20,6 +21,8 @@ pub fn document() -> String {
      | `source.user` | The user at the source. |\n\
      | `source.password_env`, `source.token_env` | The environment variable that holds the secret. |\n\
      | `source.password_file`, `source.token_file` | The file that holds the secret, relative to the settings file. |\n\
+     | `source.password_secret`, `source.token_secret` | The secret's name in the vault. |\n\
+     | `source.oauth` | The name of a section `[oauth.NAME]`, which gives the tokens. |\n\
      | `source.password`, `source.token` | The secret itself; accepted with a warning. |\n\
      | `source.ANYTHING` | A text that the connector asks for by the name ANYTHING. |\n\
      | `destination.…` | The same for the destination. |\n\
@@ -34,6 +37,7 @@ enum Column {
     Attribute(String),
     Value(Which, String),
     Secret(Which, SecretKind, Form),
+    Login(Which),
 }
 
 #[derive(Clone, Copy)]
@@ -47,6 +51,7 @@ enum Form {
     Literal,
     Env,
     File,
+    Vault,
 }
 
 /// Reads `path`, which the settings name at `span`, and adds its mailboxes.
@@ -131,14 +136,17 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// What belongs to a side.
-const SIDELESS: [&str; 9] = [
+const SIDELESS: [&str; 12] = [
     "user",
     "password",
     "password_env",
     "password_file",
+    "password_secret",
     "token",
     "token_env",
     "token_file",
+    "token_secret",
+    "oauth",
     "source",
     "destination",
 ];
@@ -171,15 +179,30 @@ fn column(header: &str) -> Result<Column, (String, String)> {
             };
         }
     };
+    if key == "oauth" {
+        return Ok(Column::Login(which));
+    }
     let secrets = [("password", SecretKind::Password), ("token", SecretKind::Token)];
     for (word, kind) in secrets {
-        for (ending, form) in [("", Form::Literal), ("_env", Form::Env), ("_file", Form::File)] {
+        for (ending, form) in [
+            ("", Form::Literal),
+            ("_env", Form::Env),
+            ("_file", Form::File),
+            ("_secret", Form::Vault),
+        ] {
             if key.strip_prefix(word) == Some(ending) {
                 return Ok(Column::Secret(which, kind, form));
             }
         }
     }
     Ok(Column::Value(which, key.to_owned()))
+}
+
+fn twice() -> (String, String) {
+    (
+        "more than one of password, token and oauth for one side".to_owned(),
+        "leave all cells but one empty".to_owned(),
+    )
 }
 
 fn mailbox(
@@ -204,7 +227,7 @@ fn mailbox(
                 }
                 continue;
             }
-            Column::Value(which, _) | Column::Secret(which, ..) => which,
+            Column::Value(which, _) | Column::Secret(which, ..) | Column::Login(which) => which,
         };
         let account = match which {
             Which::Source => &mut source,
@@ -217,21 +240,28 @@ fn mailbox(
                     .insert(key.clone(), Value::String(cell.trim().to_owned()));
             }
             Column::Secret(_, kind, form) if !cell.is_empty() => {
-                if account.secret.is_some() {
-                    return Err((
-                        "more than one password or token for one side".into(),
-                        "leave all cells but one empty".into(),
-                    ));
+                if account.way_in().is_some() {
+                    return Err(twice());
                 }
                 let from = match form {
                     Form::Literal => SecretFrom::Literal(Secret::new(cell.to_owned())),
                     Form::Env => SecretFrom::Env(cell.trim().to_owned()),
                     Form::File => SecretFrom::File(base.join(cell.trim())),
+                    Form::Vault => SecretFrom::Vault(cell.trim().to_owned()),
                 };
                 literal |= *form == Form::Literal;
                 account.secret = Some(SecretRef {
                     kind: *kind,
                     from,
+                    place: None,
+                });
+            }
+            Column::Login(_) if !cell.trim().is_empty() => {
+                if account.way_in().is_some() {
+                    return Err(twice());
+                }
+                account.login = Some(LoginRef {
+                    name: cell.trim().to_owned(),
                     place: None,
                 });
             }

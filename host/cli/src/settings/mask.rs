@@ -80,6 +80,10 @@ fn end_of_string(bytes: &[u8], start: usize, quote: u8) -> usize {
 
 fn looks_secret(key: &str) -> bool {
     let key = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
+    // Ours, and no secrets.
+    if matches!(key.as_str(), "token_url" | "key_file") {
+        return false;
+    }
     ["pass", "pas", "pwd", "pw", "token", "secret", "key", "credential"]
         .iter()
         .any(|part| key.contains(part))
@@ -108,6 +112,8 @@ mod tests {
                 "password = \"************\nname = \"b\"",
             ),
             (r#"host = "mail.example""#, r#"host = "mail.example""#),
+            (r#"token_url = "https://x""#, r#"token_url = "https://x""#),
+            (r#"client_secret = "x""#, r#"client_secret = "*""#),
         ];
         for (text, masked) in cases {
             assert_eq!(mask(text), masked);

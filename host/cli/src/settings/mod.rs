@@ -5,6 +5,9 @@ mod deletions;
 pub mod keys;
 mod mailboxes;
 mod mask;
+mod oauth;
+#[cfg(test)]
+mod oauth_tests;
 mod read;
 mod repairs;
 mod rules;
@@ -25,11 +28,12 @@ use toml::de::DeTable;
 use whimbrel_engine::{Deletions, FolderOptions, GradeRules, RepairOptions};
 use whimbrel_wire::Pin;
 
-pub use account::Account;
+pub use account::{Account, Whose};
 pub use mailboxes::document as document_csv;
+pub use oauth::{Flow, OAuthSettings};
 pub use read::nearest;
 pub use rules::RuleSettings;
-pub use secrets::SecretRef;
+pub use secrets::{Reason, SecretKind, SecretRef, exposed};
 pub use trust::TrustSettings;
 
 use crate::problem::{Place, Problem, Result, Shown};
@@ -59,6 +63,10 @@ pub struct Settings {
     pub repairs: RepairOptions,
     /// How verification grades.
     pub grades: GradeRules,
+    /// How the vault is opened.
+    pub vault: VaultSettings,
+    /// Who gives tokens, by the names of the sections.
+    pub oauth: BTreeMap<String, OAuthSettings>,
     /// Whether deletions at the source are mirrored.
     pub deletions: Option<Deletions>,
     /// Which connectors are trusted.
@@ -93,6 +101,15 @@ pub struct Side {
     pub compress: Option<bool>,
     /// Bytes that a mailbox may move there in 24 hours.
     pub daily: Option<u64>,
+}
+
+/// `[secrets]`.
+#[derive(Clone, Default)]
+pub struct VaultSettings {
+    /// The file with the key.
+    pub key_file: Option<PathBuf>,
+    /// Or where the passphrase comes from; asked for where there is neither.
+    pub passphrase: Option<SecretRef>,
 }
 
 /// `[limits]`.
@@ -279,6 +296,8 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
     let repairs = repairs::read(findings, section(table, "destination"));
     let grades = verify::read(findings, section(table, "verify"));
+    let vault = vault(findings, &base, section(table, "secrets"));
+    let oauth = oauth::read(findings, &base, section(table, "oauth"));
     let deletions = deletions::read(section(table, "deletions"));
     let trust = trust::read(findings, &base, section(table, "plugins"));
     let mut boxes = Vec::new();
@@ -310,6 +329,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         mailboxes::read(findings, &base, &base.join(path), span, &mut boxes);
     }
     names(findings, &boxes);
+    oauth::known(findings, &oauth, &boxes);
     let warnings = Vec::new();
     let name = read::text(migration, "name")?.trim().to_owned();
     let state = base.join(read::text(migration, "state").unwrap_or("state"));
@@ -326,6 +346,8 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         rules,
         repairs,
         grades,
+        vault,
+        oauth,
         deletions,
         trust,
         mailboxes: boxes,
@@ -413,6 +435,29 @@ fn pins(findings: &mut Findings, table: &DeTable<'_>, which: &str) -> Vec<Pin> {
         findings.wrong(format!("`{which}.pin` is empty"), value.span(), "nothing in it", help);
     }
     pins
+}
+
+/// `[secrets]`.
+fn vault(findings: &mut Findings, base: &Path, table: Option<&DeTable<'_>>) -> VaultSettings {
+    let Some(table) = table else {
+        return VaultSettings::default();
+    };
+    let passphrase = table.get("passphrase").and_then(|value| {
+        let name = "secrets.passphrase";
+        secrets::read(findings, base, name, SecretKind::Passphrase, keys::OUTSIDE, value)
+    });
+    if let (Some(value), true) = (table.get("passphrase"), table.contains_key("key_file")) {
+        findings.wrong(
+            "`secrets` has both a key file and a passphrase".to_owned(),
+            value.span(),
+            "the second",
+            "keep the one that the vault was made with",
+        );
+    }
+    VaultSettings {
+        key_file: read::text(table, "key_file").map(|path| base.join(path)),
+        passphrase,
+    }
 }
 
 fn limits(table: Option<&DeTable<'_>>) -> Limits {

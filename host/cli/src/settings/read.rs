@@ -129,6 +129,8 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
         (Form::OneOrMore, DeValue::String(_)) => {}
         (Form::Names, DeValue::Table(table)) if table.values().all(|value| value.get_ref().is_str()) => {}
         (Form::Free, DeValue::Table(_)) => {}
+        // Read, and judged, where it is used.
+        (Form::Secret(_), DeValue::Table(_) | DeValue::String(_)) => {}
         (Form::Count | Form::Size | Form::Time, DeValue::Integer(_)) => {
             let least = u64::from(wanted != Form::Size);
             if integer(value.get_ref()).is_none_or(|number| number < least) {
@@ -167,6 +169,15 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
             }
         }
         (Form::Table(keys), DeValue::Table(table)) => check(findings, name, &Spanned::new(at, table.clone()), keys),
+        (Form::Named(keys), DeValue::Table(tables)) => {
+            for (word, entry) in tables {
+                let name = format!("{name}.{}", word.get_ref());
+                match entry.get_ref() {
+                    DeValue::Table(table) => check(findings, &name, &Spanned::new(entry.span(), table.clone()), keys),
+                    other => wrong_form(findings, &name, Form::Table(keys), other, entry.span()),
+                }
+            }
+        }
         (Form::Tables(keys), DeValue::Array(array)) => {
             for entry in array {
                 match entry.get_ref() {
@@ -182,7 +193,10 @@ fn form(findings: &mut Findings, name: &str, value: &Spanned<DeValue<'_>>, wante
 fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue<'_>, span: Range<usize>) {
     let message = format!(
         "`{name}` must be a {}, not {}",
-        wanted.describe(),
+        match wanted {
+            Form::Secret(_) => "table that says where the secret lies",
+            other => other.describe(),
+        },
         article(found.type_str())
     );
     let help = match wanted {
@@ -197,7 +211,9 @@ fn wrong_form(findings: &mut Findings, name: &str, wanted: Form, found: &DeValue
         Form::Texts => format!("write {} = [\"…\"]", last(name)),
         Form::OneOrMore => format!("write {} = \"…\" or {0} = [\"…\", \"…\"]", last(name)),
         Form::Free | Form::Names => format!("write {} = {{ … }}", last(name)),
+        Form::Secret(_) => format!("write {} = {{ env = \"VARIABLE\" }}", last(name)),
         Form::Table(_) => format!("write a section [{name}]"),
+        Form::Named(_) => format!("write a section [{name}.NAME], once for each"),
         Form::Tables(_) => format!("write a section [[{name}]], once for each"),
     };
     findings.wrong(message, span, "this", help);

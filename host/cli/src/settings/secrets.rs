@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
+use toml::de::DeValue;
 use whimbrel_wire::Secret;
 
+use super::keys::Key;
+use super::read::{self, Findings};
 use crate::problem::{Place, Problem, Result};
+use crate::secrets::Keeper;
 
 /// What kind of credential it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +18,10 @@ pub enum SecretKind {
     Password,
     /// An OAuth 2.0 access token.
     Token,
+    /// The secret of an OAuth 2.0 client.
+    ClientSecret,
+    /// What opens the vault.
+    Passphrase,
 }
 
 impl SecretKind {
@@ -21,6 +30,8 @@ impl SecretKind {
         match self {
             Self::Password => "password",
             Self::Token => "token",
+            Self::ClientSecret => "client_secret",
+            Self::Passphrase => "passphrase",
         }
     }
 }
@@ -32,6 +43,8 @@ pub enum SecretFrom {
     Env(String),
     /// In this file.
     File(PathBuf),
+    /// In the vault, by this name.
+    Vault(String),
     /// In the settings themselves.
     Literal(Secret),
 }
@@ -53,20 +66,39 @@ impl SecretRef {
         matches!(self.from, SecretFrom::File(_))
     }
 
-    /// Reads it. `whose` names mailbox and side, for the message.
-    pub fn read(&self, whose: &str) -> Result<Secret> {
+    /// Reads it. `whose` names what it belongs to, for the message. A vault that does not open is a problem of its own.
+    pub fn read(&self, whose: &str, keeper: &Keeper) -> Result<Secret> {
         let outcome = match &self.from {
-            SecretFrom::Literal(secret) => return Ok(secret.clone()),
+            SecretFrom::Vault(name) => keeper.secret(name)?,
+            _ => self.outside(),
+        };
+        outcome.map_err(|(reason, help)| self.unread(whose, &reason, help))
+    }
+
+    /// The same without a vault: for what opens it.
+    pub fn read_outside(&self, whose: &str) -> Result<Secret> {
+        self.outside()
+            .map_err(|(reason, help)| self.unread(whose, &reason, help))
+    }
+
+    fn outside(&self) -> Result<Secret, Reason> {
+        match &self.from {
+            SecretFrom::Literal(secret) => Ok(secret.clone()),
             SecretFrom::Env(name) => from_env(name),
             SecretFrom::File(path) => from_file(path),
-        };
-        outcome.map_err(|(reason, help)| {
-            let problem =
-                Problem::settings(format!("the {} of {whose} cannot be read: {reason}", self.kind.key())).help(help);
-            Box::new(match &self.place {
-                Some(place) => problem.at(place.clone()),
-                None => problem,
-            })
+            SecretFrom::Vault(_) => Err((
+                "it cannot lie in the vault that it opens".to_owned(),
+                "use { env = … } or { file = … }".to_owned(),
+            )),
+        }
+    }
+
+    fn unread(&self, whose: &str, reason: &str, help: String) -> Box<Problem> {
+        let message = format!("the {} of {whose} cannot be read: {reason}", self.kind.key());
+        let problem = Problem::settings(message).help(help);
+        Box::new(match &self.place {
+            Some(place) => problem.at(place.clone()),
+            None => problem,
         })
     }
 
@@ -75,22 +107,117 @@ impl SecretRef {
         let SecretFrom::File(path) = &self.from else {
             return None;
         };
-        readable_by_others(path).then(|| {
-            let problem = Problem::settings(format!(
-                "`{}` holds a secret and can be read by other users",
-                path.display()
-            ))
-            .warning()
-            .help(format!("chmod 600 {}", path.display()));
-            match &self.place {
-                Some(place) => problem.at(place.clone()),
-                None => problem,
-            }
+        let problem = exposed(path)?;
+        Some(match &self.place {
+            Some(place) => problem.at(place.clone()),
+            None => problem,
         })
     }
 }
 
-type Reason = (String, String);
+/// Whether others on this machine may read a file that holds a secret.
+pub fn exposed(path: &Path) -> Option<Problem> {
+    readable_by_others(path).then(|| {
+        Problem::settings(format!(
+            "`{}` holds a secret and can be read by other users",
+            path.display()
+        ))
+        .warning()
+        .help(format!("chmod 600 {}", path.display()))
+    })
+}
+
+/// Reads where a secret lies, as the settings say under `name`; `forms` are the keys it may have.
+pub fn read(
+    findings: &mut Findings,
+    base: &Path,
+    name: &str,
+    kind: SecretKind,
+    forms: &'static [Key],
+    value: &Spanned<DeValue<'_>>,
+) -> Option<SecretRef> {
+    let from = lies(findings, base, name, kind, forms, value)?;
+    Some(SecretRef {
+        kind,
+        from,
+        place: Some(findings.place(value.span(), "this secret")),
+    })
+}
+
+fn lies(
+    findings: &mut Findings,
+    base: &Path,
+    name: &str,
+    kind: SecretKind,
+    forms: &'static [Key],
+    value: &Spanned<DeValue<'_>>,
+) -> Option<SecretFrom> {
+    let key = kind.key();
+    let ways: Vec<String> = forms
+        .iter()
+        .map(|form| format!("{key} = {{ {} = \"{}\" }}", form.name, sample(form.name)))
+        .collect();
+    let example = format!("write {}", ways.join(" or "));
+    match value.get_ref() {
+        DeValue::String(text) if !text.is_empty() => {
+            let place = findings.place(value.span(), "a secret");
+            let problem = Problem::settings(format!("a {key} stands in the settings file"))
+                .warning()
+                .at(place);
+            findings.warnings.push(problem.help(example));
+            Some(SecretFrom::Literal(Secret::new(text.to_string())))
+        }
+        DeValue::Table(table) => {
+            let before = findings.problems.len();
+            read::check(findings, name, &Spanned::new(value.span(), table.clone()), forms);
+            if findings.problems.len() > before {
+                return None;
+            }
+            let given: Vec<&Key> = forms.iter().filter(|form| table.contains_key(form.name)).collect();
+            let [only] = given[..] else {
+                let names: Vec<&str> = given.iter().map(|form| form.name).collect();
+                match names.is_empty() {
+                    true => findings.wrong(
+                        format!("`{name}` does not say where it lies"),
+                        value.span(),
+                        "empty",
+                        example,
+                    ),
+                    false => findings.wrong(
+                        format!("`{name}` has both {}", names.join(" and ")),
+                        value.span(),
+                        "which one?",
+                        "keep one of them",
+                    ),
+                }
+                return None;
+            };
+            let text = read::text(table, only.name)?.to_owned();
+            Some(match only.name {
+                "env" => SecretFrom::Env(text),
+                "file" => SecretFrom::File(base.join(text)),
+                _ => SecretFrom::Vault(text),
+            })
+        }
+        _ => {
+            let message = format!("`{name}` must be a table that says where it lies");
+            findings.wrong(message, value.span(), "this", example);
+            None
+        }
+    }
+}
+
+/// What stands for the value of a form in an example.
+fn sample(form: &str) -> &'static str {
+    match form {
+        "env" => "VARIABLE",
+        "file" => "path",
+        _ => "NAME",
+    }
+}
+
+/// Why a secret cannot be read, and what to do.
+pub type Reason = (String, String);
 
 fn from_env(name: &str) -> Result<Secret, Reason> {
     match std::env::var(name) {
@@ -164,13 +291,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, " x y \r\n").unwrap();
-        assert_eq!(refer(SecretFrom::File(path)).read("alice").unwrap().expose(), " x y ");
+        assert_eq!(
+            refer(SecretFrom::File(path)).read_outside("alice").unwrap().expose(),
+            " x y "
+        );
     }
 
     #[test]
     fn what_is_missing_is_named_with_its_remedy() {
         let problem = refer(SecretFrom::Env("WHIMBREL_TEST_NOT_SET".into()))
-            .read("mailbox `alice` at the source")
+            .read_outside("mailbox `alice` at the source")
             .unwrap_err();
         assert_eq!(
             problem.message(),
@@ -183,12 +313,16 @@ mod tests {
         std::fs::write(&empty, "\n").unwrap();
         assert!(
             refer(SecretFrom::File(empty))
-                .read("x")
+                .read_outside("x")
                 .unwrap_err()
                 .message()
                 .ends_with("is empty")
         );
-        assert!(refer(SecretFrom::File(folder.path().join("no"))).read("x").is_err());
+        assert!(
+            refer(SecretFrom::File(folder.path().join("no")))
+                .read_outside("x")
+                .is_err()
+        );
     }
 
     #[cfg(unix)]

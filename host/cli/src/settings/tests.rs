@@ -4,8 +4,9 @@ use serde_json::json;
 use whimbrel_wire::Credentials;
 
 use super::*;
+use crate::secrets::Keeper;
 
-const GOOD: &str = r#"
+pub(super) const GOOD: &str = r#"
 [migration]
 name = "acme"
 
@@ -35,11 +36,11 @@ source = { user = "alice@old.example", password = { file = "alice.txt" } }
 destination = { user = "alice" }
 "#;
 
-fn parse(text: &str) -> Result<Settings> {
+pub(super) fn parse(text: &str) -> Result<Settings> {
     Settings::parse(Path::new("/etc/w/whimbrel.toml"), text)
 }
 
-fn refused(text: &str) -> String {
+pub(super) fn refused(text: &str) -> String {
     match parse(text) {
         Ok(_) => panic!("accepted:\n{text}"),
         Err(problem) => problem.render(),
@@ -47,7 +48,7 @@ fn refused(text: &str) -> String {
 }
 
 /// Good settings with one line instead of another.
-fn with(line: &str, instead: &str) -> String {
+pub(super) fn with(line: &str, instead: &str) -> String {
     assert!(GOOD.contains(line), "{line}");
     GOOD.replace(line, instead)
 }
@@ -354,11 +355,21 @@ fn several_mistakes_are_told_at_once() {
     assert!(text.contains("has 2 problems"), "{text}");
 }
 
+/// What an account logs in with, where there is no vault yet.
+pub(super) fn credentials(settings: &Settings, account: &Account) -> Result<Credentials> {
+    let whose = Whose {
+        mailbox: "alice",
+        side: "source",
+    };
+    account.credentials(whose, &Keeper::new(settings))
+}
+
 #[test]
 fn a_literal_secret_is_accepted_with_a_warning_and_never_shown() {
     let text = with("{ file = \"alice.txt\" }", "\"hunter2\"");
     let settings = parse(&text).unwrap();
-    let Credentials::Password { user, password } = settings.mailboxes[0].source.credentials("alice").unwrap() else {
+    let Credentials::Password { user, password } = credentials(&settings, &settings.mailboxes[0].source).unwrap()
+    else {
         panic!("not a password")
     };
     assert_eq!((user.as_str(), password.expose()), ("alice@old.example", "hunter2"));
@@ -376,10 +387,7 @@ fn a_literal_secret_is_accepted_with_a_warning_and_never_shown() {
 #[test]
 fn a_secret_needs_a_user() {
     let settings = parse(&with("user = \"alice@old.example\", ", "")).unwrap();
-    let problem = settings.mailboxes[0]
-        .source
-        .credentials("mailbox `alice` at the source")
-        .unwrap_err();
+    let problem = credentials(&settings, &settings.mailboxes[0].source).unwrap_err();
     assert!(
         problem
             .render()
@@ -438,12 +446,13 @@ fn a_fleet_comes_from_csv() {
     let settings = fleet(csv.as_bytes()).unwrap();
     let names: Vec<&str> = settings.mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
     assert_eq!(names, ["alice", "bob"]);
-    let Credentials::Password { password, .. } = settings.mailboxes[0].destination.credentials("x").unwrap() else {
+    let Credentials::Password { password, .. } = credentials(&settings, &settings.mailboxes[0].destination).unwrap()
+    else {
         panic!("not a password")
     };
     assert_eq!(password.expose(), "se,cret ");
     assert!(matches!(
-        settings.mailboxes[1].source.credentials("x").unwrap(),
+        credentials(&settings, &settings.mailboxes[1].source).unwrap(),
         Credentials::None
     ));
     assert_eq!(settings.mailboxes[1].destination.values["port"], "1143");

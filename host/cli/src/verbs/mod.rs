@@ -14,6 +14,7 @@ pub mod rebuild;
 pub mod report;
 pub mod retry;
 pub mod rules;
+pub mod secrets;
 pub mod status;
 pub mod verify;
 

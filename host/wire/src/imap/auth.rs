@@ -136,6 +136,10 @@ async fn authenticate(
                 )
             }
             Credentials::OAuth { .. } => return Err(none("a token")),
+            // Its token was put into the target before it came here.
+            Credentials::Login { .. } => {
+                return Err(Failure::Internal("a login without its token".to_owned()));
+            }
         };
         let message = Zeroizing::new(message.into_bytes());
         if has("SASL-IR") {
@@ -230,7 +234,7 @@ fn finish(
                     address: user.contains('@'),
                     ..Login::default()
                 },
-                Credentials::OAuth { user, .. } => Login {
+                Credentials::OAuth { user, .. } | Credentials::Login { user, .. } => Login {
                     token: true,
                     address: user.contains('@'),
                     challenge: heard.as_deref(),

@@ -14,7 +14,7 @@ use super::parse::{Kind, Response, Status};
 use super::session::Session;
 use super::talk::{Part, Talk};
 use super::{Security, Target};
-use crate::{Protection, Tls};
+use crate::{Credentials, Protection, Secret, Tls};
 
 /// What the server said first.
 pub(super) struct Greeting {
@@ -25,13 +25,47 @@ pub(super) struct Greeting {
 }
 
 impl Session {
-    /// Connects and logs in.
+    /// Connects and logs in. A token that the server refuses is replaced by a new one, once.
     ///
     /// # Errors
     /// `Unavailable` where the server cannot be reached, does not speak IMAP or turned us away for now;
     /// `InvalidSettings` where the certificate does not verify or the server offers no way that the settings allow;
     /// `Unauthenticated` where the credentials were refused; `Throttled` where there are too many connections.
     pub async fn connect(target: &Target) -> Result<Self, Failure> {
+        let Credentials::Login { user, tokens } = &target.credentials else {
+            return Self::connect_once(target).await;
+        };
+        let with = |token: &Secret| Target {
+            credentials: Credentials::OAuth {
+                user: user.clone(),
+                token: token.clone(),
+            },
+            ..target.clone()
+        };
+        let token = tokens.current().await?;
+        let mut outcome = Self::connect_once(&with(&token)).await;
+        if let Err(Failure::Unauthenticated(text)) = &outcome {
+            let name = tokens.name();
+            outcome = match tokens.refused(&token).await? {
+                Some(another) => Self::connect_once(&with(&another)).await,
+                None => Err(Failure::Unauthenticated(text.clone())),
+            };
+            outcome = outcome.map_err(|failure| match failure {
+                Failure::Unauthenticated(text) => Failure::Unauthenticated(format!(
+                    "{text}; a new token of login `{name}` was refused too: check `user`, and `scopes` in [oauth.{name}], and \
+                     whether this server takes such tokens for this mailbox"
+                )),
+                other => other,
+            });
+        }
+        if outcome.is_ok() {
+            tokens.accepted();
+        }
+        outcome
+    }
+
+    /// The same with what is in the target.
+    async fn connect_once(target: &Target) -> Result<Self, Failure> {
         let host = &target.host;
         let stream = open(target).await?;
         let local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());

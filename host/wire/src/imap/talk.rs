@@ -238,8 +238,8 @@ impl Talk {
             Some(Kind::Tagged { tag, completion }) => {
                 let number = tag
                     .strip_prefix(b"W")
-                    .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-                let at = number.and_then(|number: u64| self.pending.iter().position(|pending| pending.0 == number));
+                    .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+                let at = number.and_then(|number| self.pending.iter().position(|pending| pending.0 == number));
                 let at = at.ok_or_else(|| garbled("the end of a command that was not sent"))?;
                 let tag = self.pending.swap_remove(at);
                 self.done.push((tag, completion));
