@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use support::{Bench, Character, Store};
 use whimbrel_engine::{MailboxReport, NoObserver, Stop, migrate, requeue};
+use whimbrel_model::Failure;
 
 async fn run(bench: &mut Bench, source: &Store, destination: &Store) -> MailboxReport {
     let ledger = bench.ledger();
