@@ -54,6 +54,7 @@ mod shared;
 mod spots;
 mod stop;
 mod targets;
+mod trail;
 mod verify;
 
 pub use assess::{Assessment, CollectionAssessment, assess};

@@ -21,9 +21,10 @@ use crate::{
         schedule::Schedule,
     },
     mailbox::{move_mailbox, retriable},
-    report::{BothConnections, ConnectorReport, Problem, Worked},
+    report::{BothConnections, ConnectorReport, Problem},
     rules::RuleCount,
     shared::Shared,
+    trail,
 };
 
 /// A mailbox that is to be moved.
@@ -110,6 +111,9 @@ pub async fn migrate(
         return Err(error);
     }
     let (parked, fresh) = schedule.into_rest();
+    for job in &parked {
+        job.tell_attempts(ledger)?;
+    }
     done.extend(parked);
     done.extend(fresh);
     done.sort_by_key(|job| job.number);
@@ -181,6 +185,11 @@ impl Job {
         RuleCount::add(&mut self.done.rules, &turn.rules);
     }
 
+    /// Leaves in the audit trail what its connectors tried: once, when its turns are over.
+    fn tell_attempts(&self, ledger: &Ledger) -> Result<(), LedgerError> {
+        trail::attempts(ledger, &self.mailbox.name, &connectors(&self.mailbox))
+    }
+
     fn report(self, ledger: &Ledger) -> Result<MailboxReport, EngineError> {
         let id = ledger.mailbox(&self.mailbox.name)?;
         let connections = connections(&self.mailbox);
@@ -234,18 +243,13 @@ async fn turn(ledger: Ledger, mut job: Job, shared: Shared) -> Result<(Job, Ende
         context.problem(parking.problem.clone());
     }
     let finished = context.finish();
-    // What its connectors did is told once, when its turns are over.
-    let connectors = match parking {
-        None => connectors(&job.mailbox),
-        Some(_) => Vec::new(),
-    };
-    let connections = connections(&job.mailbox);
     let seconds = start.elapsed().as_secs_f64();
-    finish_events(&context, &finished, (&connections, &connectors), seconds).await?;
+    trail::turn(&context, &finished, &connections(&job.mailbox), seconds).await?;
     job.add(&finished);
     job.worked += start.elapsed();
     let mailbox = &job.mailbox.name;
     let Some(Parking { class, problem, pause }) = parking else {
+        job.tell_attempts(&ledger)?;
         observer.notify(Progress::Finished { mailbox });
         return Ok((job, Ended::Through));
     };
@@ -286,64 +290,6 @@ fn connectors(mailbox: &Mailbox) -> Vec<ConnectorReport> {
         .into_iter()
         .filter_map(|(side, provider)| ConnectorReport::of(side, provider.as_ref()))
         .collect()
-}
-
-/// Leaves lines in the audit trail, if there was anything to tell: what connectors tried, what was wrong, what rules did,
-/// what it was connected to, and what the run did in which time.
-async fn finish_events(
-    context: &Context,
-    finished: &Finished,
-    (connections, connectors): (&BothConnections, &[ConnectorReport]),
-    seconds: f64,
-) -> Result<(), LedgerError> {
-    let idle = finished.worked == Worked::default() && finished.problems.is_empty();
-    if idle && connectors.iter().all(|connector| connector.usage.is_quiet()) {
-        return Ok(());
-    }
-    let mut batch = context.ledger.batch(context.id);
-    for ConnectorReport {
-        side,
-        connector,
-        version,
-        usage,
-    } in connectors
-    {
-        for refusal in &usage.refused {
-            batch.event(
-                "refused",
-                json!({
-                    "side": side, "connector": connector, "version": version,
-                    "attempt": refusal.attempt, "what": refusal.what, "count": refusal.count,
-                }),
-            );
-        }
-        if usage.traps + usage.timeouts + usage.memory_refusals + usage.refused_more > 0 {
-            batch.event(
-                "faults",
-                json!({
-                    "side": side, "connector": connector, "version": version, "traps": usage.traps,
-                    "timeouts": usage.timeouts, "memory_refusals": usage.memory_refusals,
-                    "refused_more": usage.refused_more,
-                }),
-            );
-        }
-    }
-    for problem in &finished.problems {
-        batch.event("problem", json!(problem));
-    }
-    for rule in &finished.rules {
-        batch.event("rule", json!(rule));
-    }
-    if *connections != BothConnections::default() {
-        batch.event("connected", json!(connections));
-    }
-    let mut worked = json!(finished.worked);
-    if let Some(fields) = worked.as_object_mut() {
-        // To the millisecond: nobody reads more.
-        fields.insert("seconds".to_owned(), ((seconds * 1000.0).round() / 1000.0).into());
-    }
-    batch.event("run", worked);
-    context.commit(batch, Durability::Flush).await
 }
 
 /// Where things stand, from the ledger alone.

@@ -16,6 +16,7 @@ use whimbrel_engine::{
 };
 use whimbrel_ledger::Fate;
 use whimbrel_model::Failure;
+use whimbrel_sandbox::{Attempt, Refusal, Usage};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -148,6 +149,34 @@ async fn a_mailbox_that_must_wait_gives_its_place_to_the_next() {
         (alice.contents(), bob.contents()),
         (to_alice.contents(), to_bob.contents())
     );
+}
+
+/// Once a run, whether its turns end with it or it has to wait for the next one.
+#[tokio::test(start_paused = true)]
+async fn what_connectors_tried_stands_in_the_trail_of_every_run() {
+    let (source, destination) = (filled(20), Store::default());
+    source.state().usage = Some(Usage {
+        refused: vec![Refusal {
+            attempt: Attempt::Connect,
+            what: "evil.example:993".to_owned(),
+            count: 2,
+        }],
+        ..Usage::default()
+    });
+    let mut bench = Bench::new();
+    bench.options.faults = patient(MINUTE);
+    bench.options.faults.longest_wish = HOUR;
+    between(&source, Duration::ZERO, HOUR / 2, ALL, throttled(Some(10 * HOUR)));
+    let mailboxes = [Bench::mailbox(&source, &destination)];
+    for (runs, waits) in [(1, true), (2, false)] {
+        let report = run(&mut bench, &mailboxes, &Arc::default()).await;
+        assert_eq!(report.mailboxes[0].parked.is_some(), waits, "{report:?}");
+        let events: Vec<_> = bench.ledger().events(None).map(Result::unwrap).collect();
+        let refused: Vec<_> = events.iter().filter(|event| event.kind == "refused").collect();
+        assert_eq!(refused.len(), runs, "{events:?}");
+        assert_eq!(refused[runs - 1].fields["what"], "evil.example:993");
+        tokio::time::advance(HOUR).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,6 +68,12 @@ pub struct Side {
     pub used: Vec<Connector>,
     /// What it was connected to.
     pub servers: Vec<Server>,
+    /// What its connectors tried and may not, in the order of the first time.
+    pub refused: Vec<Refused>,
+    /// Further attempts that are not listed.
+    pub refused_left_out: u64,
+    /// Calls of its connectors that were ended.
+    pub ended: EndedCalls,
 }
 
 /// A connector as a run used it.
@@ -81,6 +87,32 @@ pub struct Connector {
     pub blake3: String,
     /// Runs that used it.
     pub runs: u64,
+}
+
+/// What a connector tried and may not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// By its own description.
+    pub connector: String,
+    /// Its version.
+    pub version: String,
+    /// What sort, by its stable name: see `docs/trust.md`.
+    pub attempt: String,
+    /// What was tried.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// Calls of connectors that the host ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct EndedCalls {
+    /// By a trap.
+    pub traps: u64,
+    /// For the time that they took.
+    pub timeouts: u64,
+    /// For the memory that they wanted.
+    pub memory_refusals: u64,
 }
 
 /// A server that a side was connected to, and how that was protected.

@@ -3,7 +3,7 @@
 use whimbrel_engine::{Class, Counts, GradeRules};
 
 use crate::figures::{age, count, plural};
-use crate::report::{Advice, Level, Mailbox, Overall, Reason, State, Tallied};
+use crate::report::{Advice, Level, Mailbox, Overall, Reason, Side, State, Tallied};
 use crate::verified;
 
 /// The verdict on all mailboxes.
@@ -172,10 +172,22 @@ fn waits(number: u64) -> String {
     )
 }
 
-/// What to do next, the first thing first.
-pub fn advice(mailboxes: &[Mailbox], total: &Counts, overall: &Overall, reasons: &[Reason]) -> Vec<Advice> {
+/// What to do next, the first thing first; `sides` are source and destination.
+pub fn advice(
+    mailboxes: &[Mailbox],
+    total: &Counts,
+    overall: &Overall,
+    reasons: &[Reason],
+    sides: [&Side; 2],
+) -> Vec<Advice> {
     let mut next = Vec::new();
     let mut add = |text: String, command: Option<String>| next.push(Advice { text, command });
+    if sides.iter().any(|side| !side.refused.is_empty()) {
+        add(
+            "Ask who made the connector why it tried what it may not (see there), before it runs again".to_owned(),
+            Some("whimbrel events".to_owned()),
+        );
+    }
     let migrate = || Some("whimbrel migrate".to_owned());
     let in_trouble = mailboxes
         .iter()

@@ -170,6 +170,10 @@ fn world() -> World {
     batch.rule(hostile, "6", Some(ruling));
     batch.listing(inbox, Some(9), Some("only the newest".into()));
     batch.event("connected", json!({ "source": [{ "host": "mail.old.example", "port": 993, "tls": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "fingerprint": "sha256:00" }], "destination": [] }));
+    for (count, side) in [(2, "source"), (3, "source"), (4, "elsewhere")] {
+        batch.event("refused", json!({ "side": side, "connector": "imap", "version": "0.1.0", "attempt": "connect", "what": "evil.example:993", "count": count }));
+    }
+    batch.event("faults", json!({ "side": "source", "connector": "imap", "version": "0.1.0", "traps": 1, "timeouts": 2, "memory_refusals": 3, "refused_more": 7 }));
     batch.event("problem", json!({ "collection": "INBOX", "code": "unavailable", "text": format!("source: {HOSTILE}"), "remedy": "try again" }));
     batch.event(
         "run",
@@ -253,7 +257,10 @@ fn the_json_is_the_documented_one() {
         json!({ "connector": "imap",
             "used": [{ "name": "imap", "version": "0.1.0", "blake3": "ab".repeat(32), "runs": 1 }],
             "servers": [{ "host": "mail.old.example", "port": 993, "tls": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384",
-                "fingerprint": "sha256:00", "turns": 1 }] })
+                "fingerprint": "sha256:00", "turns": 1 }],
+            "refused": [{ "connector": "imap", "version": "0.1.0", "attempt": "connect", "what": "evil.example:993", "count": 5 }],
+            "refused_left_out": 7,
+            "ended": { "traps": 1, "timeouts": 2, "memory_refusals": 3 } })
     );
     let run = &value["runs"]["list"][0];
     assert_eq!(

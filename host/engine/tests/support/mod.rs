@@ -17,7 +17,7 @@ use whimbrel_engine::{Destination, Provider, Source};
 use whimbrel_model::{
     Abilities, Change, Collection, Failure, ItemMeta, Kind, Limits, Outcome, Page, Placement, Remark, Role, Timestamp,
 };
-use whimbrel_sandbox::Item;
+use whimbrel_sandbox::{Item, Usage};
 use whimbrel_wire::Blob;
 
 pub use bench::{Bench, book, book_with, faults};
@@ -101,6 +101,8 @@ pub struct State {
     pub trouble: Option<Trouble>,
     /// How long a call with bodies takes.
     pub pace: Duration,
+    /// What its connector is said to have used and tried.
+    pub usage: Option<Usage>,
     /// When what was put, in bytes.
     pub arrived: Vec<(tokio::time::Instant, usize)>,
 }
@@ -300,6 +302,10 @@ impl Provider for Store {
 
     fn server(&self) -> Option<String> {
         self.state().server.clone()
+    }
+
+    fn usage(&self) -> Option<(String, Usage)> {
+        Some(("1.0.0".to_owned(), self.state().usage.clone()?))
     }
 }
 

@@ -110,7 +110,13 @@ fn report(request: &Request<'_>, told: Told, items: Items<'_>, mailboxes: Vec<Ma
         version: request.version.to_owned(),
     };
     let verdict = verdict::overall(&mailboxes, &total, request.grades, request.now);
-    let next = verdict::advice(&mailboxes, &total, &verdict, &sums.reasons);
+    let next = verdict::advice(
+        &mailboxes,
+        &total,
+        &verdict,
+        &sums.reasons,
+        [&told.source, &told.destination],
+    );
     Report {
         migration,
         source: told.source,

@@ -6,13 +6,13 @@ use serde_json::Value;
 use whimbrel_ledger::Event;
 
 use super::items::cut;
-use crate::report::{Connector, Problem, RatePoint, Run, RunEnd, Runs, Server, Side};
+use crate::report::{Connector, EndedCalls, Problem, RatePoint, Refused, Run, RunEnd, Runs, Server, Side};
 
 /// Runs that are listed.
 const MOST_RUNS: usize = 50;
 /// Problems that are kept of a mailbox.
 const MOST_PROBLEMS: usize = 20;
-/// Connectors and servers of a side.
+/// Connectors, servers and refused attempts of a side.
 const MOST_SIDE: usize = 100;
 /// Points of the rate.
 const POINTS: usize = 60;
@@ -34,6 +34,9 @@ struct SideTrail {
     /// The last one first.
     used: Vec<Connector>,
     servers: BTreeMap<ServerKey, u64>,
+    refused: Vec<Refused>,
+    refused_left_out: u64,
+    ended: EndedCalls,
 }
 
 type ServerKey = (String, u16, Option<String>, Option<String>, Option<String>);
@@ -96,6 +99,12 @@ impl Trail {
                     for connection in fields[name].as_array().into_iter().flatten() {
                         side.connected(connection);
                     }
+                }
+            }
+            ("refused" | "faults", Some(_)) => {
+                let sides = self.sides.iter_mut().zip(["source", "destination"]);
+                for (side, _) in sides.filter(|(_, name)| fields["side"] == *name) {
+                    side.tried(&event.kind, fields);
                 }
             }
             _ => {}
@@ -238,6 +247,44 @@ impl SideTrail {
         }
     }
 
+    /// What a connector tried, or failed at.
+    fn tried(&mut self, kind: &str, fields: &Value) {
+        let number = |name: &str| fields[name].as_u64().unwrap_or_default();
+        if kind == "faults" {
+            for (sum, name) in [
+                (&mut self.ended.traps, "traps"),
+                (&mut self.ended.timeouts, "timeouts"),
+                (&mut self.ended.memory_refusals, "memory_refusals"),
+                (&mut self.refused_left_out, "refused_more"),
+            ] {
+                *sum = sum.saturating_add(number(name));
+            }
+            return;
+        }
+        let new = Refused {
+            connector: text(&fields["connector"]),
+            version: text(&fields["version"]),
+            attempt: text(&fields["attempt"]),
+            what: text(&fields["what"]),
+            count: 0,
+        };
+        let known = self.refused.iter().position(|old| {
+            Refused {
+                count: 0,
+                ..old.clone()
+            } == new
+        });
+        let at = known.unwrap_or(self.refused.len());
+        if known.is_none() && at < MOST_SIDE {
+            self.refused.push(new);
+        }
+        let sum = match self.refused.get_mut(at) {
+            Some(refused) => &mut refused.count,
+            None => &mut self.refused_left_out,
+        };
+        *sum = sum.saturating_add(number("count"));
+    }
+
     fn finish(self, connector: &str) -> Side {
         let servers = self
             .servers
@@ -254,6 +301,9 @@ impl SideTrail {
             connector: connector.to_owned(),
             used: self.used,
             servers: servers.collect(),
+            refused: self.refused,
+            refused_left_out: self.refused_left_out,
+            ended: self.ended,
         }
     }
 }

@@ -161,5 +161,29 @@ fn side(title: &str, side: &Side) -> Markup {
                 }
             }
         }
+        (tried(side))
     } }
+}
+
+/// What the connectors of a side tried and may not, and which of their calls were ended.
+fn tried(side: &Side) -> Markup {
+    let ended = [
+        ("by a trap", side.ended.traps),
+        ("for the time that they took", side.ended.timeouts),
+        ("for the memory that they wanted", side.ended.memory_refusals),
+    ];
+    html! {
+        @if !side.refused.is_empty() {
+            p { span.tag.bad { (super::parts::sign(Some(Level::Bad))) "refused" } " What it tried and may not:" }
+            ul { @for refused in &side.refused { li {
+                (name(&refused.connector)) " " (name(&refused.version)) ", "
+                b { (name(&refused.attempt)) } ": " code { (name(&refused.what)) } ", "
+                (plural(refused.count, "time"))
+            } } }
+        }
+        (left_out(side.refused_left_out, "attempts", "whimbrel events has what is known of them"))
+        @for (why, count) in ended.into_iter().filter(|(_, count)| *count > 0) {
+            p { (plural(count, "call")) " ended " (why) "." }
+        }
+    }
 }
