@@ -97,7 +97,8 @@ impl Provider {
         )
     }
 
-    /// Lines for a Dovecot that takes its tokens; `file` is for the rest of the configuration.
+    /// Lines for a Dovecot that takes its tokens, and that does not let a login wait for those that failed before it: a
+    /// token of a few seconds would end meanwhile; `file` is for the rest of the configuration.
     pub fn dovecot(&self, file: &std::path::Path) -> String {
         let text = format!(
             "introspection_mode = auth\nintrospection_url = http://127.0.0.1:{}/introspect\nforce_introspection = yes\n\
@@ -106,7 +107,8 @@ impl Provider {
         );
         std::fs::write(file, text).expect("own folder");
         format!(
-            "auth_mechanisms = plain login xoauth2 oauthbearer\nauth_cache_size = 0\npassdb {{\n  driver = oauth2\n  \
+            "auth_mechanisms = plain login xoauth2 oauthbearer\nauth_cache_size = 0\nauth_failure_delay = 0\n\
+             service anvil {{\n  unix_listener anvil-auth-penalty {{\n    mode = 0\n  }}\n}}\npassdb {{\n  driver = oauth2\n  \
              mechanisms = xoauth2 oauthbearer\n  args = {}\n}}\n",
             file.display()
         )

