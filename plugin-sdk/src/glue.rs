@@ -99,6 +99,10 @@ impl<D: Destination> exports::destination::GuestAccount for Account<D> {
         self.0.borrow_mut().relocate(&origin, &id, &target)
     }
 
+    fn replace(&self, collection: String, id: String, revision: Option<String>, item: Item) -> Result<Placement> {
+        self.0.borrow_mut().replace(&collection, &id, revision.as_deref(), item)
+    }
+
     fn mark(&self, collection: String, remarks: Vec<Remark>) -> Result<Vec<Result<()>>> {
         self.0.borrow_mut().mark(&collection, &remarks)
     }

@@ -125,6 +125,18 @@ pub trait Destination: Sized + 'static {
         Err(Failure::unsupported("this connector cannot move on the server"))
     }
 
+    /// The item `id` has this content from now on, where it still has this revision. Idempotent. Unless overridden:
+    /// `unsupported`.
+    ///
+    /// # Errors
+    /// `rejected` where it has another revision, `not-found` where it is gone; otherwise what the provider answered.
+    fn replace(&mut self, collection: &str, id: &str, revision: Option<&str>, item: Item) -> Result<Placement> {
+        let _ = (collection, id, revision, item);
+        Err(Failure::unsupported(
+            "this connector cannot change the content of items",
+        ))
+    }
+
     /// Flags and labels from now on, one answer for each, in order. Idempotent. Unless overridden: `unsupported`.
     ///
     /// # Errors

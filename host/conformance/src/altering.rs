@@ -41,6 +41,26 @@ pub const CASES: &[Case] = &[
         "who does not declare server-side-move answers unsupported"
     ),
     case!(
+        "replace/content",
+        replace,
+        "an item has the new content and no other is there, once and again (replaces)"
+    ),
+    case!(
+        "replace/changed",
+        replace_changed,
+        "what somebody else changed meanwhile stays as it is: rejected (replaces)"
+    ),
+    case!(
+        "replace/missing",
+        replace_missing,
+        "replacing what is not there gives not-found and makes nothing (replaces)"
+    ),
+    case!(
+        "replace/undeclared",
+        replace_undeclared,
+        "who does not declare replaces answers unsupported"
+    ),
+    case!(
         "mark/sets",
         mark,
         "flags are set to exactly what is asked for, in order, and the content stays"
@@ -197,6 +217,84 @@ async fn relocate_undeclared(suite: &mut Suite<'_>) -> Verdict {
         .destination
         .relocate(&pair.from.id, &pair.meta.id, &pair.to.id)
         .await;
+    check!(matches!(answer, Err(Failure::Unsupported(_))), "it gave {answer:?}");
+    Ok(())
+}
+
+async fn replace(suite: &mut Suite<'_>) -> Verdict {
+    let mut pair = pair(suite, "replace", |abilities| abilities.replaces).await?;
+    let changed = samples::message("conformance replace, changed");
+    let mut revision = Some(pair.meta.revision.clone()).filter(|revision| !revision.is_empty());
+    for _ in 0..2 {
+        let placed = pair
+            .destination
+            .replace(
+                &pair.from.id,
+                &pair.meta.id,
+                revision.as_deref(),
+                samples::item(changed.clone()),
+            )
+            .await
+            .during("replace")?;
+        let there = find(&mut pair.destination, &pair.from.id, &changed).await?;
+        check!(
+            placed.id.as_ref().is_none_or(|id| *id == there.id),
+            "the placement bears the id {:?}, and it is listed as {:?}",
+            placed.id,
+            there.id
+        );
+        let count = pair.count().await?;
+        check!(
+            count == [1, 0],
+            "after replacing one item, the collections hold {count:?}"
+        );
+        pair.meta = there;
+        revision = placed.revision;
+    }
+    Ok(())
+}
+
+async fn replace_changed(suite: &mut Suite<'_>) -> Verdict {
+    let mut pair = pair(suite, "replace-changed", |abilities| abilities.replaces).await?;
+    let old = Some(pair.meta.revision.clone()).filter(|revision| !revision.is_empty());
+    need!(old.is_some(), "items have no revisions");
+    let [first, second] = ["first", "second"].map(|which| samples::message(&format!("conformance replace {which}")));
+    pair.destination
+        .replace(
+            &pair.from.id,
+            &pair.meta.id,
+            old.as_deref(),
+            samples::item(first.clone()),
+        )
+        .await
+        .during("replace")?;
+    let there = find(&mut pair.destination, &pair.from.id, &first).await?;
+    let answer = pair
+        .destination
+        .replace(&pair.from.id, &there.id, old.as_deref(), samples::item(second))
+        .await;
+    check!(matches!(answer, Err(Failure::Rejected(_))), "it gave {answer:?}");
+    find(&mut pair.destination, &pair.from.id, &first).await?;
+    Ok(())
+}
+
+async fn replace_missing(suite: &mut Suite<'_>) -> Verdict {
+    let mut pair = pair(suite, "replace-missing", |abilities| abilities.replaces).await?;
+    let item = samples::item(samples::message("conformance replace nothing"));
+    let answer = pair.destination.replace(&pair.from.id, NOBODY, None, item).await;
+    check!(matches!(answer, Err(Failure::NotFound(_))), "it gave {answer:?}");
+    let count = pair.count().await?;
+    check!(
+        count == [1, 0],
+        "after replacing nothing, the collections hold {count:?}"
+    );
+    Ok(())
+}
+
+async fn replace_undeclared(suite: &mut Suite<'_>) -> Verdict {
+    let mut pair = pair(suite, "replace-undeclared", |abilities| !abilities.replaces).await?;
+    let item = samples::item(pair.message.clone());
+    let answer = pair.destination.replace(&pair.from.id, &pair.meta.id, None, item).await;
     check!(matches!(answer, Err(Failure::Unsupported(_))), "it gave {answer:?}");
     Ok(())
 }

@@ -106,6 +106,7 @@ fn beyond(limits: &Abilities, most: &Abilities) -> Vec<&'static str> {
         ("keeps-flags", limits.keeps_flags, most.keeps_flags),
         ("keeps-labels", limits.keeps_labels, most.keeps_labels),
         ("multi-collection", limits.multi_collection, most.multi_collection),
+        ("replaces", limits.replaces, most.replaces),
     ];
     all.into_iter()
         .filter(|(_, here, most)| *here && !most)

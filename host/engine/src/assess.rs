@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Limits};
+use whimbrel_model::{Change, Collection, Failure, ItemMeta, Limits};
 
 use crate::{Mailbox, Options, connector::Source};
 
@@ -145,7 +145,8 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
 }
 
 async fn destination_limits(mailbox: &Mailbox) -> Result<Limits, Failure> {
-    mailbox.destination.destination().await?.limits(Kind::Message).await
+    let destination = &mailbox.destination;
+    destination.destination().await?.limits(destination.kind()).await
 }
 
 fn empty(collection: &Collection) -> CollectionAssessment {

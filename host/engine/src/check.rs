@@ -1,7 +1,7 @@
 //! Whether a mailbox could be moved: connections, credentials, capabilities, of both sides at once.
 
 use serde::Serialize;
-use whimbrel_model::{Abilities, Failure, Kind};
+use whimbrel_model::{Abilities, Failure};
 use whimbrel_sandbox::Connection;
 
 use crate::{Mailbox, Provider, remedy};
@@ -62,7 +62,7 @@ async fn source(mailbox: &Mailbox) -> Result<String, Failure> {
 async fn destination(mailbox: &Mailbox) -> Result<String, Failure> {
     let mut account = mailbox.destination.destination().await?;
     let collections = account.collections().await?;
-    let limits = account.limits(Kind::Message).await?;
+    let limits = account.limits(mailbox.destination.kind()).await?;
     let mut text = format!(
         "{}: {} folders",
         opened(mailbox.destination.as_ref()),

@@ -35,6 +35,14 @@ pub trait Destination: Source {
     async fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Answers<Placement>, Failure>;
     /// Moves a stored item to another collection.
     async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure>;
+    /// Gives a stored item other content, where it still has this revision.
+    async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        revision: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure>;
     /// Sets flags and labels.
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure>;
 }
@@ -48,6 +56,10 @@ pub trait Provider: Send + Sync {
     async fn source(&self) -> Result<Box<dyn Source>, Failure>;
     /// Opens the account for writing.
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure>;
+    /// The kind of items that it is for: what is asked once for all collections is asked for this kind.
+    fn kind(&self) -> Kind {
+        Kind::Message
+    }
     /// The server that it is reached at, `host:port`, where it is one: what happens there concerns everybody who goes
     /// there.
     fn server(&self) -> Option<String> {
@@ -84,6 +96,11 @@ impl Provider for Endpoint {
 
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
         Ok(Box::new(self.plugin.destination(&self.spec).await?))
+    }
+
+    fn kind(&self) -> Kind {
+        let kinds = &self.plugin.description().kinds;
+        kinds.first().copied().unwrap_or(Kind::Message)
     }
 
     fn server(&self) -> Option<String> {
@@ -145,6 +162,16 @@ impl Destination for whimbrel_sandbox::Destination {
 
     async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
         Self::relocate(self, origin, id, target).await
+    }
+
+    async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        revision: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure> {
+        Self::replace(self, collection, id, revision, item).await
     }
 
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure> {

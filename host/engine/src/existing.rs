@@ -8,6 +8,7 @@ use whimbrel_model::{Change, Fingerprint, ItemMeta};
 use crate::{
     context::{Context, Halt},
     lane::DestinationLane,
+    print::fingerprint,
 };
 
 /// Items listed at once.
@@ -92,7 +93,7 @@ impl Existing {
                     let Some(Ok(item)) = answers.into_iter().next() else {
                         continue;
                     };
-                    let Ok(print) = item.content.fingerprint().await else {
+                    let Ok(print) = fingerprint(&item).await else {
                         continue;
                     };
                     self.prints.insert(at, print);

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::JoinSet;
 use whimbrel_ledger::{CollectionId, Fate};
-use whimbrel_model::{Collection, Kind, Limits};
+use whimbrel_model::{Collection, Failure, Kind, Limits};
 use whimbrel_rules::Hook;
 
 use crate::{
@@ -122,8 +122,21 @@ async fn limits_of(
 ) -> Result<HashMap<Kind, Limits>, Halt> {
     let kinds: HashSet<Kind> = wanted.iter().map(|collection| collection.kind).collect();
     let mut limits = HashMap::new();
+    let several = kinds.len() > 1;
     for kind in kinds {
-        limits.insert(kind, persist!(context, lane, |account| account.limits(kind))?);
+        match persist!(context, lane, |account| account.limits(kind)) {
+            Ok(found) => drop(limits.insert(kind, found)),
+            // The others move.
+            Err(Halt::Failed {
+                side,
+                failure: failure @ Failure::Unsupported(_),
+            }) if several => {
+                for collection in wanted.iter().filter(|collection| collection.kind == kind) {
+                    context.problem(Problem::new(Some(collection.display_path()), side, &failure));
+                }
+            }
+            Err(halt) => return Err(halt),
+        }
     }
     Ok(limits)
 }

@@ -13,6 +13,7 @@ use crate::{
     faults::Class,
     lane::DestinationLane,
     prepare::{Site, item_meta},
+    print::fingerprint,
     report::Problem,
     rules::Ruled,
     settle::{settle, settle_late},
@@ -183,7 +184,7 @@ async fn relocate(
         let ids = [id.to_owned()];
         let answers = persist!(context, lane, |account| account.fetch(origin, &ids));
         put = match answers.map(|answers| answers.into_iter().next()) {
-            Ok(Some(Ok(item))) => match item.content.fingerprint().await {
+            Ok(Some(Ok(item))) => match fingerprint(&item).await {
                 Ok(print) => Some(print),
                 Err(_) => return Ok(Relocated::No),
             },

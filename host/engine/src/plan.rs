@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Ledger, LedgerError, MailboxId};
-use whimbrel_model::{Change, Collection, Failure, Kind, Limits, display_path, flags};
+use whimbrel_model::{Change, Collection, Failure, Limits, display_path, flags};
 use whimbrel_rules::{Hook, MailboxFacts, RuleError, Wanted};
 
 use crate::{
@@ -168,7 +168,10 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
     let sources = source.collections().await.map_err(at_source)?;
     let mut destination = mailbox.destination.destination().await.map_err(at_destination)?;
     let there = destination.collections().await.map_err(at_destination)?;
-    let limits = destination.limits(Kind::Message).await.map_err(at_destination)?;
+    let limits = destination
+        .limits(mailbox.destination.kind())
+        .await
+        .map_err(at_destination)?;
     let (wanted, excluded): (Vec<Collection>, Vec<Collection>) = sources
         .into_iter()
         .partition(|collection| !options.folders.excludes(&collection.path));

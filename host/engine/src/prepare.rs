@@ -13,6 +13,7 @@ use crate::{
     diagnose::diagnose,
     lane::DestinationLane,
     orphans::{Known, known_again},
+    print::fingerprint,
     quarantine,
     repair::Trial,
     report::Problem,
@@ -98,7 +99,7 @@ pub async fn read(
                 continue;
             }
         };
-        match item.content.fingerprint().await {
+        match fingerprint(&item).await {
             Ok(fingerprint) => out.push(Undecided {
                 record,
                 item,

@@ -23,6 +23,7 @@ use crate::{
     orphans::recall,
     prepare::{Fetched, Ready, Site, further_copy, main, read, refused},
     repair,
+    replace::replace,
     rules::{Ruled, decide_all, facts, filtered, rule_all, settle_unruled},
     settle::{settle, settle_late},
     spots::{SpotId, Spots},
@@ -129,9 +130,14 @@ impl<'a> Putter<'a> {
 
     async fn put_fetched(&mut self, fetched: Vec<Fetched>) -> Result<(), Halt> {
         let context = self.context;
+        let placed = |one: &Fetched| matches!(one.record.fate, Fate::Placed { .. });
+        let (altered, fetched): (Vec<Fetched>, Vec<Fetched>) = fetched.into_iter().partition(placed);
+        if !context.options.only_recognise {
+            replace(context, &mut self.lanes, self.collection, altered).await?;
+        }
         let mut batch = context.ledger.batch(context.id);
         let read = read(context, self.collection, &self.facts, fetched, &mut batch).await?;
-        let decided = decide_all(context, &self.facts, read).await;
+        let decided = decide_all(context, self.collection.source.kind, &self.facts, read).await;
         let (mut ruled, unruled) = rule_all(
             context,
             &mut self.lanes,

@@ -87,6 +87,8 @@ pub struct Worked {
     pub merged: u64,
     /// Items whose flags or labels were brought up to date.
     pub marked: u64,
+    /// Items whose content was brought up to date.
+    pub replaced: u64,
     /// Items moved on the server, as they had been at the source.
     pub relocated: u64,
     /// Items known again under new ids.
@@ -108,6 +110,7 @@ impl Worked {
             bytes: self.bytes + other.bytes,
             merged: self.merged + other.merged,
             marked: self.marked + other.marked,
+            replaced: self.replaced + other.replaced,
             relocated: self.relocated + other.relocated,
             adopted: self.adopted + other.adopted,
             vanished: self.vanished + other.vanished,

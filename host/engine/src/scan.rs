@@ -198,7 +198,11 @@ fn apply(
             batch.found(collection, meta);
             true
         }
-        (_, Some(meta), Some(known)) if differs(kind, &known, meta) => {
+        (Change::Upserted(_), Some(meta), Some(known)) if is_altered(kind, &known, meta) => {
+            batch.altered(collection, meta);
+            true
+        }
+        (_, Some(meta), Some(known)) if differs(&known, meta) => {
             batch.remark(collection, meta);
             true
         }
@@ -211,8 +215,13 @@ fn apply(
     })
 }
 
+/// Whether the content is another now. A message never changes (RFC 9051 section 2.3.1.1); all else does.
+fn is_altered(kind: Kind, known: &ItemRecord, meta: &ItemMeta) -> bool {
+    kind != Kind::Message && !meta.revision.is_empty() && known.meta.revision != meta.revision
+}
+
 /// Whether flags or labels are others now. The revision alone says nothing: MODSEQ grows for many reasons.
-fn differs(_: Kind, known: &ItemRecord, meta: &ItemMeta) -> bool {
+fn differs(known: &ItemRecord, meta: &ItemMeta) -> bool {
     !flags::same(&known.meta.flags, &meta.flags) || known.meta.labels != meta.labels
 }
 

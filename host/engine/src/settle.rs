@@ -12,6 +12,7 @@ use crate::{
     context::{Context, Halt},
     existing::unknown_items,
     lane::{DestinationLane, Lanes},
+    print::fingerprint,
     rules::apply_marks,
 };
 
@@ -280,7 +281,7 @@ async fn read(
         let answers = persist!(context, lane, |account| account.fetch(collection, &ids))?;
         for (id, answer) in ids.into_iter().zip(answers) {
             let print = match answer {
-                Ok(item) => item.content.fingerprint().await.ok(),
+                Ok(item) => fingerprint(&item).await.ok(),
                 Err(Failure::NotFound(_)) => None,
                 Err(failure) => {
                     return Err(Halt::Failed {

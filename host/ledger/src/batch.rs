@@ -35,6 +35,11 @@ pub(crate) enum Change {
         collection: CollectionId,
         meta: ItemMeta,
     },
+    Altered {
+        collection: CollectionId,
+        meta: ItemMeta,
+    },
+    Replaced(Box<Settlement>),
     Marked {
         collection: CollectionId,
         id: String,
@@ -161,6 +166,37 @@ impl Batch {
             collection,
             meta: meta.clone(),
         });
+    }
+
+    /// As [`Self::remark`], of an item whose content changed at the source. If it is placed, it waits to be replaced;
+    /// one that failed, was oversize or filtered waits to be copied.
+    pub fn altered(&mut self, collection: CollectionId, meta: &ItemMeta) {
+        self.changes.push(Change::Altered {
+            collection,
+            meta: meta.clone(),
+        });
+    }
+
+    /// The destination has the content, flags and labels of an item that is placed as they are in `applied` (the `meta`
+    /// of the record that was worked from), in the place that `fate` says, which is [`Fate::Placed`]. Where the source
+    /// told something else meanwhile, the item goes on waiting.
+    pub fn replaced(
+        &mut self,
+        collection: CollectionId,
+        applied: &ItemMeta,
+        fate: Fate,
+        fingerprint: Option<Fingerprint>,
+        repairs: Vec<String>,
+    ) {
+        let (id, meta) = (applied.id.clone(), Some(applied.clone()));
+        self.changes.push(Change::Replaced(Box::new(Settlement {
+            collection,
+            id,
+            meta,
+            fate,
+            fingerprint,
+            repairs,
+        })));
     }
 
     /// The destination has the item's flags and labels as they are stored. Prefer [`Self::marked_as`] where listing

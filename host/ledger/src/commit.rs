@@ -13,7 +13,7 @@ use crate::{
     events::canonical,
     keys::{self, Key, Kind, VOID},
     read::load_item_near,
-    record::{Item, StoredCollection, StoredEvent, encode},
+    record::{Behind, Item, StoredCollection, StoredEvent, encode},
     store::Store,
     tree::{Changes, Near},
 };
@@ -78,6 +78,8 @@ impl<'a> Work<'a> {
                 self.known(collection, &meta.id, "remark")?;
                 self.found(collection, meta, "remark")
             }
+            Change::Altered { collection, meta } => self.altered(collection, meta),
+            Change::Replaced(settlement) => self.replaced(*settlement),
             Change::Marked { collection, id, meta } => self.marked(collection, &id, meta.as_ref()),
             Change::Settle(settlement) => self.settle(*settlement),
             Change::Put { collection, id, print } => self.put_as(collection, &id, print),
@@ -212,13 +214,57 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    fn altered(&mut self, collection: CollectionId, meta: ItemMeta) -> Result<()> {
+        let id = meta.id.clone();
+        self.known(collection, &id, "altered")?;
+        self.found(collection, meta, "altered")?;
+        let item = self.known(collection, &id, "altered")?;
+        match item.record.fate {
+            Fate::Placed { .. } => item.behind = Behind::Content,
+            Fate::Failed { .. } | Fate::Oversize { .. } | Fate::Filtered { .. } => item.record.fate = Fate::Pending,
+            Fate::Pending | Fate::Gone => {}
+        }
+        Ok(())
+    }
+
+    fn replaced(&mut self, settlement: Settlement) -> Result<()> {
+        let Settlement {
+            collection,
+            id,
+            meta,
+            fate,
+            fingerprint,
+            repairs,
+        } = settlement;
+        check_place(&fate, "replaced")?;
+        let item = self.known(collection, &id, "replaced")?;
+        let record = &mut item.record;
+        if !matches!((&record.fate, &fate), (Fate::Placed { .. }, Fate::Placed { .. })) {
+            return Err(illegal("replaced", collection, &id, &record.fate));
+        }
+        item.behind = match meta {
+            Some(applied) if applied.revision != record.meta.revision => Behind::Content,
+            Some(applied) if !same_marks(&applied, &record.meta) => Behind::Marks,
+            _ => Behind::No,
+        };
+        record.fate = fate;
+        record.fingerprint = fingerprint.or(record.fingerprint);
+        record.put = None;
+        record.repairs = repairs;
+        Ok(())
+    }
+
     fn marked(&mut self, collection: CollectionId, id: &str, applied: Option<&ItemMeta>) -> Result<()> {
         let item = self.known(collection, id, "marked")?;
         if !matches!(item.record.fate, Fate::Placed { .. }) {
             return Err(illegal("marked", collection, &item.record.meta.id, &item.record.fate));
         }
         if applied.is_none_or(|applied| same_marks(applied, &item.record.meta)) {
-            item.mark = false;
+            item.behind = if item.behind == Behind::Content {
+                Behind::Content
+            } else {
+                Behind::No
+            };
         }
         Ok(())
     }
@@ -252,7 +298,8 @@ impl<'a> Work<'a> {
             record.attempts = record.attempts.saturating_add(1);
         }
         let placed = matches!(fate, Fate::Placed { .. });
-        item.mark = placed && meta.is_some_and(|applied| !same_marks(&applied, &record.meta));
+        let marks = placed && meta.is_some_and(|applied| !same_marks(&applied, &record.meta));
+        item.behind = if marks { Behind::Marks } else { Behind::No };
         record.fate = fate;
         record.fingerprint = fingerprint.or(record.fingerprint);
         record.put = None;
@@ -357,7 +404,9 @@ impl<'a> Work<'a> {
         if let Some((ruling, copies)) = decided {
             let marks =
                 |ruling: &Option<Ruling>| ruling.as_ref().map(|ruling| ruling.marks.clone()).unwrap_or_default();
-            item.mark |= marks(&item.record.ruling) != marks(&ruling);
+            if marks(&item.record.ruling) != marks(&ruling) {
+                item.behind = item.behind.max(Behind::Marks);
+            }
             item.record.ruling = ruling;
             for copy in copies {
                 if !item.record.copies.contains(&copy) {
@@ -526,7 +575,11 @@ impl<'a> Work<'a> {
 /// What the source now says of a known item.
 fn refresh(item: &mut Item, new: ItemMeta) {
     let old = std::mem::take(&mut item.record.meta);
-    item.mark = matches!(item.record.fate, Fate::Placed { .. }) && (item.mark || !same_marks(&old, &new));
+    item.behind = match item.record.fate {
+        Fate::Placed { .. } if same_marks(&old, &new) => item.behind,
+        Fate::Placed { .. } => item.behind.max(Behind::Marks),
+        _ => Behind::No,
+    };
     item.record.meta = ItemMeta {
         identity: new.identity.or(old.identity),
         size: new.size.or(old.size),

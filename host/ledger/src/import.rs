@@ -13,7 +13,7 @@ use crate::{
     events::canonical,
     keys::{self, Key, Kind, VOID},
     lines::{CollectionLine, EXPORT, Header, ItemLine, Line},
-    record::{StoredEvent, encode},
+    record::{Behind, StoredEvent, encode},
     store::{Lock, Store, There, look, sync_folder},
     tree::Changes,
 };
@@ -310,7 +310,7 @@ impl<'a> Import<'a> {
         }
         // Only what is placed may have vanished and still count, and only that can be marked.
         let gone = item.record.fate == Fate::Gone;
-        if !placed && (item.mark || item.record.live == gone) {
+        if !placed && (item.behind != Behind::No || item.record.live == gone) {
             return Err(format!("an item that is {} cannot be so", item.record.fate.code()));
         }
         sums.counted = sums.counted + item.contribution();

@@ -7,7 +7,7 @@ use whimbrel_model::{Collection, Fingerprint, Hash, ItemMeta, Timestamp};
 
 use crate::{
     CollectionId, Fate, IntentId, IntentItem, ItemRecord, MailboxId, Place, Ruling, Target, Totals,
-    record::{Item, StoredCollection},
+    record::{Behind, Item, StoredCollection},
 };
 
 /// The schema of exports that this version writes and reads: of the lines, not of the store.
@@ -158,6 +158,9 @@ pub(crate) struct ItemLine {
     live: bool,
     /// Flags or labels wait to be brought up to date.
     mark: bool,
+    /// The content too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    altered: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<PrintLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,7 +192,7 @@ impl ItemLine {
                     copies,
                     gone,
                 },
-            mark,
+            behind,
         } = item;
         let ItemMeta {
             id,
@@ -215,7 +218,8 @@ impl ItemLine {
             attributes,
             fate,
             live,
-            mark,
+            mark: behind >= Behind::Marks,
+            altered: behind >= Behind::Content,
             fingerprint,
             put,
             repairs,
@@ -252,6 +256,7 @@ impl ItemLine {
             fate,
             live,
             mark,
+            altered,
             fingerprint,
             put,
             repairs,
@@ -275,7 +280,11 @@ impl ItemLine {
                 copies,
                 gone,
             },
-            mark,
+            behind: match (altered, mark) {
+                (true, _) => Behind::Content,
+                (false, true) => Behind::Marks,
+                (false, false) => Behind::No,
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     CollectionId, CollectionRecord, Intent, IntentId, ItemRecord, Ledger, LedgerError, MailboxId, Result, Route, Todo,
     Totals,
     keys::{self, Key, Kind, Parts},
-    record::{COPY, Item, MARK, StoredCollection},
+    record::{Item, StoredCollection, todo_of},
     store::{Scan, Store},
     tree::{Entry, Near},
 };
@@ -104,10 +104,8 @@ impl Ledger {
         for entry in self.entries(&prefix, after.as_ref()).take(limit) {
             let (key, value) = entry?;
             let id = self.part(&key, Parts::after(&key, &prefix).and_then(|mut parts| parts.string()))?;
-            let what = match &*value {
-                COPY => Todo::Copy,
-                MARK => Todo::Mark,
-                _ => return Err(self.store().corrupt(&key, "its value is unknown")),
+            let Some(what) = todo_of(&value) else {
+                return Err(self.store().corrupt(&key, "its value is unknown"));
             };
             let waits = |item: &Item| item.waiting() == Some(what);
             let mut found = load_item_near(self.store(), &mut near, mailbox, collection, id)?.filter(waits);

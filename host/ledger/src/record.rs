@@ -40,7 +40,7 @@ struct StoredItem<'a> {
     attributes: &'a [(String, String)],
     fate: &'a Fate,
     live: bool,
-    mark: bool,
+    behind: Behind,
     fingerprint: Option<Fingerprint>,
     put: Option<Fingerprint>,
     repairs: &'a [String],
@@ -62,7 +62,7 @@ struct LoadedItem {
     attributes: Vec<(String, String)>,
     fate: Fate,
     live: bool,
-    mark: bool,
+    behind: Behind,
     fingerprint: Option<Fingerprint>,
     put: Option<Fingerprint>,
     repairs: Vec<String>,
@@ -76,8 +76,19 @@ struct LoadedItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
     pub record: ItemRecord,
-    /// It is placed, and the destination's flags or labels may differ from those in `record`.
-    pub mark: bool,
+    /// It is placed, and the destination may hold something else than `record` says.
+    pub behind: Behind,
+}
+
+/// How far what lies at the destination is behind its item; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Behind {
+    /// Not at all.
+    No,
+    /// In its flags or labels.
+    Marks,
+    /// In its content.
+    Content,
 }
 
 impl Item {
@@ -95,7 +106,10 @@ impl Item {
             copies: Vec::new(),
             gone: None,
         };
-        Self { record, mark: false }
+        Self {
+            record,
+            behind: Behind::No,
+        }
     }
 
     pub fn encode(&self) -> Result<Vec<u8>, String> {
@@ -121,7 +135,7 @@ impl Item {
             attributes: &meta.attributes,
             fate,
             live: *live,
-            mark: self.mark,
+            behind: self.behind,
             fingerprint: *fingerprint,
             put: *put,
             repairs,
@@ -159,7 +173,7 @@ impl Item {
         };
         Ok(Self {
             record,
-            mark: item.mark,
+            behind: item.behind,
         })
     }
 
@@ -167,7 +181,11 @@ impl Item {
     pub fn waiting(&self) -> Option<Todo> {
         match self.record.fate {
             Fate::Pending => Some(Todo::Copy),
-            Fate::Placed { .. } if self.mark && self.record.live => Some(Todo::Mark),
+            Fate::Placed { .. } if self.record.live => match self.behind {
+                Behind::No => None,
+                Behind::Marks => Some(Todo::Mark),
+                Behind::Content => Some(Todo::Replace),
+            },
             _ => None,
         }
     }
@@ -235,10 +253,8 @@ impl Item {
     pub fn index(&self, mailbox: MailboxId, collection: CollectionId) -> Vec<(Key, &'static [u8])> {
         let id = self.record.meta.id.as_str();
         let mut entries: Vec<(Key, &'static [u8])> = Vec::with_capacity(2);
-        match self.waiting() {
-            Some(Todo::Copy) => entries.push((Key::item(Kind::Waiting, mailbox, collection, id), COPY)),
-            Some(Todo::Mark) => entries.push((Key::item(Kind::Waiting, mailbox, collection, id), MARK)),
-            None => {}
+        if let Some(todo) = self.waiting() {
+            entries.push((Key::item(Kind::Waiting, mailbox, collection, id), value_of(todo)));
         }
         match &self.record.fate {
             Fate::Failed { .. } => entries.push((Key::item(Kind::Failed, mailbox, collection, id), &[])),
@@ -263,8 +279,17 @@ impl Item {
 }
 
 /// Values of the index of waiting work.
-pub(crate) const COPY: &[u8] = b"c";
-pub(crate) const MARK: &[u8] = b"m";
+const WORK: [(Todo, &[u8]); 3] = [(Todo::Copy, b"c"), (Todo::Mark, b"m"), (Todo::Replace, b"r")];
+
+fn value_of(todo: Todo) -> &'static [u8] {
+    WORK[todo as usize].1
+}
+
+/// What a value of the index of waiting work means.
+pub(crate) fn todo_of(value: &[u8]) -> Option<Todo> {
+    let found = WORK.iter().find(|(_, known)| *known == value);
+    found.map(|(todo, _)| *todo)
+}
 
 /// What of a collection changes seldom; its counters have a key of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

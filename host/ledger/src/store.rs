@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The schema that this version writes, and the highest that it reads.
-pub(crate) const SCHEMA: u32 = 4;
+pub(crate) const SCHEMA: u32 = 5;
 
 /// What the schema record starts with; four bytes of schema follow.
 const MAGIC: &[u8] = b"whimbrel-ledger\0";

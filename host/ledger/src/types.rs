@@ -335,6 +335,8 @@ pub enum Todo {
     Copy,
     /// The item is placed; its flags and labels are to be brought up to date.
     Mark,
+    /// The item is placed; its content changed at the source, and is to be brought up to date with all the rest.
+    Replace,
 }
 
 /// A `put` that was about to begin: what a crash is settled against.

@@ -115,6 +115,57 @@ fn flags_that_change_on_the_way_are_brought_up_later() {
 }
 
 #[test]
+fn content_that_changes_waits_to_be_replaced() {
+    let temp = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(temp.path(), CREATE).unwrap();
+    let (mailbox, collection) = one(&ledger);
+    find(&ledger, mailbox, collection, &["1", "2"]);
+    let with = |id: &str, revision: &str| ItemMeta {
+        revision: revision.to_owned(),
+        ..meta(id)
+    };
+    let commit = |change: &dyn Fn(&mut whimbrel_ledger::Batch)| {
+        let mut batch = ledger.batch(mailbox);
+        change(&mut batch);
+        ledger.commit(batch, Durability::Later).unwrap();
+    };
+    let waiting = || {
+        let todo = ledger.todo(mailbox, collection, None, 9).unwrap();
+        todo.into_iter()
+            .map(|(todo, record)| (todo, record.meta.id))
+            .collect::<Vec<_>>()
+    };
+    commit(&|batch| batch.settle_as(collection, &meta("1"), placed("7"), Some(print(1)), Vec::new()));
+    commit(&|batch| batch.altered(collection, &with("1", "b")));
+    assert_eq!(waiting()[0], (Todo::Replace, "1".to_owned()));
+    // Flags alone do not bring it up to date.
+    commit(&|batch| batch.marked_as(collection, &with("1", "b")));
+    assert_eq!(waiting()[0].0, Todo::Replace);
+    // It changed again while it was replaced.
+    commit(&|batch| batch.altered(collection, &with("1", "c")));
+    commit(&|batch| batch.replaced(collection, &with("1", "b"), placed("7"), Some(print(2)), Vec::new()));
+    assert_eq!(waiting()[0].0, Todo::Replace);
+    commit(&|batch| batch.replaced(collection, &with("1", "c"), placed("8"), Some(print(3)), Vec::new()));
+    assert_eq!(waiting(), [(Todo::Copy, "2".to_owned())]);
+    let item = ledger.item(mailbox, collection, "1").unwrap().unwrap();
+    assert_eq!((item.fate, item.fingerprint), (placed("8"), Some(print(3))));
+    // What failed as it was is tried as it is now.
+    let failed = || Fate::Failed {
+        failure: whimbrel_model::Failure::Rejected("no".into()),
+        diagnosis: None,
+        quarantine: None,
+    };
+    commit(&|batch| batch.settle(collection, "2", failed(), None, Vec::new()));
+    assert_eq!(waiting(), []);
+    commit(&|batch| batch.altered(collection, &with("2", "b")));
+    assert_eq!(waiting(), [(Todo::Copy, "2".to_owned())]);
+    let mut batch = ledger.batch(mailbox);
+    batch.replaced(collection, &with("2", "b"), placed("9"), None, Vec::new());
+    let error = ledger.commit(batch, Durability::Flush).unwrap_err();
+    assert!(error.to_string().starts_with("replaced: item 2"), "{error}");
+}
+
+#[test]
 fn a_generation_changes_only_with_its_ids() {
     let temp = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(temp.path(), CREATE).unwrap();

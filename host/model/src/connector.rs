@@ -19,6 +19,7 @@ pub struct Abilities {
     pub keeps_flags: bool,
     pub keeps_labels: bool,
     pub multi_collection: bool,
+    pub replaces: bool,
 }
 
 /// One door that a plugin wants opened.

@@ -84,6 +84,15 @@ struct Live {
     writing: Option<(destination::Guest, ResourceAny)>,
 }
 
+/// Gives the plugin a handle of an item's body, for a call.
+fn lend(call: &mut Call, item: Item) -> wasmtime::Result<types::Item> {
+    Ok(types::Item {
+        meta: convert::meta_to_guest(item.meta),
+        media_type: item.media_type,
+        content: call.live.running.store.data_mut().lend(item.content)?,
+    })
+}
+
 /// A call under way.
 struct Call {
     live: Live,
@@ -427,18 +436,9 @@ impl Account {
         let asked = items.len();
         let mut call = self.enter(Use::Destination).await?;
         let mut lent = Vec::with_capacity(asked);
-        for Item {
-            meta,
-            media_type,
-            content,
-        } in items
-        {
-            match call.live.running.store.data_mut().lend(content) {
-                Ok(content) => lent.push(types::Item {
-                    meta: convert::meta_to_guest(meta),
-                    media_type,
-                    content,
-                }),
+        for item in items {
+            match lend(&mut call, item) {
+                Ok(item) => lent.push(item),
                 Err(error) => return Err(self.fault("put", &error)),
             }
         }
@@ -465,6 +465,24 @@ impl Account {
         let placed = convert::placement(self.leave("relocate", call, answer)?);
         let verdict = validate::placement(&placed, &self.plugin.shared().limits);
         self.judge("relocate", placed, verdict)
+    }
+
+    async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        revision: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure> {
+        let mut call = self.enter(Use::Destination).await?;
+        let item = match lend(&mut call, item) {
+            Ok(item) => item,
+            Err(error) => return Err(self.fault("replace", &error)),
+        };
+        let answer = write_call!(call, call_replace, collection, id, revision, &item);
+        let placed = convert::placement(self.leave("replace", call, answer)?);
+        let verdict = validate::placement(&placed, &self.plugin.shared().limits);
+        self.judge("replace", placed, verdict)
     }
 
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Vec<Result<(), Failure>>, Failure> {
@@ -566,6 +584,17 @@ impl Destination {
     /// Item `id` of collection `origin` into `target` instead.
     pub async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
         self.0.relocate(origin, id, target).await
+    }
+
+    /// Item `id` has this content from now on, where it still has this revision.
+    pub async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        revision: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure> {
+        self.0.replace(collection, id, revision, item).await
     }
 
     /// Sets flags and labels: one answer for each, in order.

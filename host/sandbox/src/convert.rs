@@ -243,6 +243,7 @@ fn abilities(from: descriptor::Abilities) -> Abilities {
         keeps_flags: from.contains(A::KEEPS_FLAGS),
         keeps_labels: from.contains(A::KEEPS_LABELS),
         multi_collection: from.contains(A::MULTI_COLLECTION),
+        replaces: from.contains(A::REPLACES),
     }
 }
 

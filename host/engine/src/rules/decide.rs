@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use whimbrel_ledger::ItemRecord;
-use whimbrel_model::{Fingerprint, ItemMeta};
+use whimbrel_model::{Fingerprint, ItemMeta, Kind};
 use whimbrel_rules::{Decision, FolderFacts, Hook, MessageFacts, RuleError};
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
@@ -49,12 +49,17 @@ pub struct Undecided {
 }
 
 /// Lets the rules decide on each item that they have not decided on.
-pub async fn decide_all(context: &Context, folder: &Arc<FolderFacts>, items: Vec<Undecided>) -> Vec<Decided> {
+pub async fn decide_all(
+    context: &Context,
+    kind: Kind,
+    folder: &Arc<FolderFacts>,
+    items: Vec<Undecided>,
+) -> Vec<Decided> {
     let book = context
         .options
         .rules
         .as_ref()
-        .filter(|book| book.rules.has(Hook::Message));
+        .filter(|book| kind == Kind::Message && book.rules.has(Hook::Message));
     let keep = |one: Undecided| Decided {
         record: one.record,
         item: one.item,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use whimbrel_ledger::ItemRecord;
-use whimbrel_model::{Collection, ItemMeta};
+use whimbrel_model::{Collection, ItemMeta, Kind};
 use whimbrel_rules::{Decision, FolderFacts, Hook, MailboxFacts, MessageFacts, Rules};
 
 use crate::context::Context;
@@ -42,7 +42,9 @@ impl Foresight {
     /// The same with these rules.
     pub fn over(rules: Option<&Arc<Rules>>, mailbox: &Arc<MailboxFacts>, collection: &Collection) -> Self {
         Self {
-            rules: rules.filter(|rules| rules.has(Hook::Message)).cloned(),
+            rules: rules
+                .filter(|rules| collection.kind == Kind::Message && rules.has(Hook::Message))
+                .cloned(),
             folder: facts(mailbox, collection),
             in_vain: 0,
         }

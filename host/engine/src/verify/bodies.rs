@@ -17,6 +17,7 @@ use super::{
 use crate::{
     context::{Context, Halt, MEMORY_UNIT},
     lane::SourceLane,
+    print::fingerprint,
     report::Problem,
     rules::BlobContent,
 };
@@ -75,7 +76,7 @@ impl Walk<'_> {
             let found = case.id.as_ref().and_then(|id| there.remove(id));
             // Copies of one item share the source's body.
             let source = match here.get(&case.record.meta.id) {
-                Some(Ok(item)) => Some(item.content.clone()),
+                Some(Ok(item)) => Some(item.clone()),
                 Some(Err(failure)) if is_gone(failure) => None,
                 Some(Err(failure)) => {
                     context.problem(Problem::new(Some(case.path.to_string()), "source", failure));
@@ -93,10 +94,10 @@ impl Walk<'_> {
         &mut self,
         mut case: Case,
         found: Option<Result<Item, Failure>>,
-        source: Option<Blob>,
+        source: Option<Item>,
     ) -> Result<(), Halt> {
         let found = match found {
-            Some(Ok(item)) => item.content,
+            Some(Ok(item)) => item,
             Some(Err(failure)) if is_gone(&failure) => {
                 case.id = None;
                 self.lost.push(case);
@@ -106,8 +107,9 @@ impl Walk<'_> {
             None => return Ok(()),
         };
         self.tally.read += 1;
-        self.tally.bytes += found.size();
-        let read = async { Ok::<_, std::io::Error>((found.fingerprint().await?, content_of(&found).await?)) }.await;
+        self.tally.bytes += found.content.size();
+        let read = async { Ok::<_, std::io::Error>((fingerprint(&found).await?, content_of(&found.content).await?)) };
+        let read = read.await;
         let (print, content) = match read {
             Ok(read) => read,
             Err(error) => return self.unreadable(&case, &Failure::Unavailable(error.to_string())),
@@ -147,14 +149,14 @@ impl Walk<'_> {
     }
 
     /// The source's body, where it is what was put there: unchanged since, and not by rules.
-    async fn reference(&mut self, case: &Case, source: Option<Blob>) -> Option<Blob> {
+    async fn reference(&mut self, case: &Case, source: Option<Item>) -> Option<Blob> {
         let (source, known) = (source?, case.record.fingerprint?);
-        let now = source.fingerprint().await.ok()?;
+        let now = fingerprint(&source).await.ok()?;
         if now.exact != known.exact && now.transport != known.transport {
             self.tally.altered_at_source += u64::from(!case.copy);
             return None;
         }
-        case.record.put.is_none().then_some(source)
+        case.record.put.is_none().then_some(source.content)
     }
 
     fn unreadable(&mut self, case: &Case, failure: &Failure) -> Result<(), Halt> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use whimbrel_ledger::MailboxId;
-use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Limits, display_path};
+use whimbrel_model::{Change, Collection, Failure, ItemMeta, Limits, display_path};
 
 use crate::{
     context::{Context, Halt},
@@ -189,7 +189,8 @@ impl Places {
         let mut own = DestinationLane::new();
         let mut lanes = Lanes::new(&mut own);
         let lane = lanes.to(context, account)?;
-        let limits = persist!(context, lane, |account| account.limits(Kind::Message))?;
+        let kind = context.mailbox.destination.kind();
+        let limits = persist!(context, lane, |account| account.limits(kind))?;
         self.limits.insert(account, limits.clone());
         Ok(limits)
     }

@@ -13,7 +13,7 @@ use super::{
     places::{Account, PlaceId, Places},
     walk::{Case, Walk},
 };
-use crate::context::Halt;
+use crate::{context::Halt, print::fingerprint};
 
 /// Messages that are read for one that is looked for: more of the same size or date are not worth it.
 const CANDIDATES: usize = 16;
@@ -169,7 +169,7 @@ impl Walk<'_> {
                 let answers = fetch(self.context, lane, &collection, &ids[from..to]).await?;
                 for (at, answer) in unknown[from..to].iter().zip(answers) {
                     let print = match answer {
-                        Ok(item) => item.content.fingerprint().await.ok(),
+                        Ok(item) => fingerprint(&item).await.ok(),
                         Err(_) => None,
                     };
                     self.tally.read += 1;

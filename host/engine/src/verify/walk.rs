@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use whimbrel_ledger::{CollectionId, CollectionRecord, Fate, ItemRecord, Todo};
-use whimbrel_model::{Limits, Outcome, flags};
+use whimbrel_model::{Kind, Limits, Outcome, flags};
 
 use super::{
     Depth, VerifyOptions, Witness,
@@ -212,7 +212,9 @@ impl Walk<'_> {
         if self.options.depth == Depth::Deep || case.sampled {
             return true;
         }
-        if !is_odd(&case.record, seen) {
+        // Servers write all else anew, and its size with it.
+        let is_message = self.context.mailbox.destination.kind() == Kind::Message;
+        if !is_message || !is_odd(&case.record, seen) {
             return false;
         }
         if self.tally.suspects >= MOST_SUSPECTS {

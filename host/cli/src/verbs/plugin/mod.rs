@@ -287,6 +287,7 @@ fn abilities(abilities: &Abilities, writes: bool) -> Vec<String> {
         (abilities.keeps_flags, "keep flags and keywords"),
         (abilities.keeps_labels, "keep labels"),
         (abilities.multi_collection, "hold one item in several folders"),
+        (writes && abilities.replaces, "change the content of what was stored"),
     ];
     sentences
         .into_iter()

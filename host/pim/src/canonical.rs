@@ -1,0 +1,181 @@
+//! One spelling for a content line. The parser is calcard's; it sees one line at a time, so that a line which it does not
+//! understand is kept as it stands and takes nothing else with it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use calcard::common::timezone::Tz;
+use calcard::icalendar::{ICalendar, ICalendarEntry, ICalendarProperty, ICalendarValue};
+use calcard::vcard::{VCard, VCardEntry, VCardProperty};
+use calcard::{Entry, Parser};
+
+use crate::Format;
+use crate::tree::{Component, value_at};
+
+/// Bytes of a line that the parser is given; longer ones hold pictures, and are spelt in one way anyway.
+const LONGEST: usize = 64 << 10;
+
+/// Adds the line in its one spelling; several lines where it lists several values.
+pub fn lines(format: Format, line: &[u8], out: &mut Vec<Vec<u8>>) {
+    let spelt = std::str::from_utf8(line)
+        .ok()
+        .filter(|line| line.len() <= LONGEST && !line.contains('\0'))
+        .and_then(|line| {
+            let parse = || match format {
+                Format::Calendar => of_calendar(line),
+                Format::Card => of_card(line),
+            };
+            // The parser has no promise that nothing makes it panic, and this comes from servers.
+            catch_unwind(AssertUnwindSafe(parse)).ok().flatten()
+        });
+    match spelt {
+        Some(spelt) => out.extend(spelt.into_iter().map(String::into_bytes)),
+        None => out.push(as_it_stands(line)),
+    }
+}
+
+/// Whether it defines a time zone that is known by its name: everybody writes that definition in another way.
+pub fn is_known_zone(part: &Component) -> bool {
+    let name = part.line("TZID").filter(|_| part.is("VTIMEZONE"));
+    let name = name.and_then(|line| std::str::from_utf8(line.get(value_at(line)?..)?).ok());
+    name.is_some_and(|name| name.trim().parse::<Tz>().is_ok())
+}
+
+/// With its name in upper case.
+fn as_it_stands(line: &[u8]) -> Vec<u8> {
+    let mut line = line.to_vec();
+    let end = line.iter().position(|byte| b":;".contains(byte)).unwrap_or(line.len());
+    line[..end].make_ascii_uppercase();
+    line
+}
+
+fn of_calendar(line: &str) -> Option<Vec<String>> {
+    let text = format!("BEGIN:VEVENT\r\n{line}\r\nEND:VEVENT\r\n");
+    let Entry::ICalendar(ICalendar { components }) = Parser::new(&text).strict().entry() else {
+        return None;
+    };
+    let [component] = components.as_slice() else {
+        return None;
+    };
+    let [entry] = component.entries.as_slice() else {
+        return None;
+    };
+    let lists = matches!(
+        entry.name,
+        ICalendarProperty::Categories
+            | ICalendarProperty::Resources
+            | ICalendarProperty::Exdate
+            | ICalendarProperty::Rdate
+            | ICalendarProperty::Freebusy
+    );
+    let mut entry = entry.clone();
+    entry.values.iter_mut().for_each(settle_rule);
+    let parameters = parameters(entry.params.iter().map(|parameter| {
+        let single = ICalendarEntry {
+            name: ICalendarProperty::Uid,
+            params: vec![parameter.clone()],
+            values: Vec::new(),
+        };
+        written(|out| single.write_to(out))
+    }))?;
+    let values: Vec<Vec<ICalendarValue>> = match lists {
+        true => entry.values.iter().map(|value| vec![value.clone()]).collect(),
+        false => vec![entry.values.clone()],
+    };
+    let name = entry.name.as_str().to_ascii_uppercase();
+    values
+        .into_iter()
+        .map(|values| {
+            let whole = ICalendarEntry {
+                values,
+                ..entry.clone()
+            };
+            let text = written(|out| whole.write_to(out))?;
+            Some(format!(
+                "{name}{parameters}:{}",
+                text.get(value_at(text.as_bytes())?..)?
+            ))
+        })
+        .collect()
+}
+
+/// Sets have no order, and defaults say nothing (RFC 5545 section 3.3.10).
+fn settle_rule(value: &mut ICalendarValue) {
+    let ICalendarValue::RecurrenceRule(rule) = value else {
+        return;
+    };
+    rule.bysecond.sort_unstable();
+    rule.byminute.sort_unstable();
+    rule.byhour.sort_unstable();
+    rule.byday.sort_unstable();
+    rule.bymonthday.sort_unstable();
+    rule.byyearday.sort_unstable();
+    rule.byweekno.sort_unstable();
+    rule.bymonth.sort_unstable();
+    rule.bysetpos.sort_unstable();
+    rule.interval = rule.interval.filter(|interval| *interval != 1);
+    rule.wkst = rule
+        .wkst
+        .filter(|day| *day != calcard::icalendar::ICalendarWeekday::Monday);
+}
+
+fn of_card(line: &str) -> Option<Vec<String>> {
+    let text = format!("BEGIN:VCARD\r\n{line}\r\nEND:VCARD\r\n");
+    let Entry::VCard(VCard { entries }) = Parser::new(&text).entry() else {
+        return None;
+    };
+    let mut entries = entries
+        .into_iter()
+        .filter(|entry| !matches!(entry.name, VCardProperty::Begin | VCardProperty::End));
+    let (Some(entry), None) = (entries.next(), entries.next()) else {
+        return None;
+    };
+    let parameters = parameters(entry.params.iter().map(|parameter| {
+        let single = VCardEntry {
+            group: None,
+            name: VCardProperty::Uid,
+            params: vec![parameter.clone()],
+            values: Vec::new(),
+        };
+        written(|out| single.write_to(out, true))
+    }))?;
+    let text = written(|out| entry.write_to(out, true))?;
+    let value = text.get(value_at(text.as_bytes())?..)?;
+    let group = entry
+        .group
+        .map(|group| group.to_ascii_uppercase() + ".")
+        .unwrap_or_default();
+    let name = entry.name.as_str().to_ascii_uppercase();
+    Some(vec![format!("{group}{name}{parameters}:{value}")])
+}
+
+/// The parameters in their one order; each was written alone, behind a name and before a colon.
+fn parameters(written: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let mut texts = Vec::new();
+    for line in written {
+        let line = line?;
+        let start = line.find(';')?;
+        let text = line.get(start..value_at(line.as_bytes())? - 1)?;
+        let name = text.split('=').next().unwrap_or_default().to_ascii_uppercase();
+        match name.as_str() {
+            // The value shows it. The last are notes of a library to itself.
+            ";VALUE" | ";ENCODING" | ";CHARSET" => continue,
+            name if name.starts_with(";X-VOBJ-") => continue,
+            // Their values have no case (RFC 6350 section 5.6).
+            ";TYPE" => texts.push(text.to_ascii_uppercase().replace('"', "")),
+            _ => texts.push(text.to_owned()),
+        }
+    }
+    texts.sort_unstable();
+    texts.dedup();
+    Some(texts.concat())
+}
+
+/// What is written, unfolded and without its line end.
+fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> Option<String> {
+    let mut out = String::new();
+    write(&mut out).ok()?;
+    let mut text = out.replace("\r\n ", "");
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Some(text)
+}

@@ -1,0 +1,175 @@
+//! Content lines and what they are nested in (RFC 5545 section 3.1 and 3.4, RFC 6350 section 3.2).
+
+use std::borrow::Cow;
+
+use crate::{Format, canonical};
+
+/// How deep components may lie in each other; deeper ones are taken for lines.
+const DEEPEST: usize = 32;
+
+/// A component: its lines, and the components in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Component {
+    /// In upper case; empty for what is around everything.
+    pub name: Vec<u8>,
+    /// Unfolded, without BEGIN and END.
+    pub lines: Vec<Vec<u8>>,
+    /// In their order.
+    pub parts: Vec<Component>,
+}
+
+impl Component {
+    /// Of all that is in the text. Whatever it is, no byte but line ends is lost.
+    pub fn read(text: &[u8]) -> Self {
+        let mut open = vec![Self::default()];
+        for line in unfolded(text) {
+            let word = |word: &[u8]| {
+                let (head, rest) = line.split_at_checked(word.len())?;
+                head.eq_ignore_ascii_case(word)
+                    .then(|| rest.trim_ascii().to_ascii_uppercase())
+            };
+            match (word(b"BEGIN:"), word(b"END:")) {
+                (Some(name), _) if open.len() <= DEEPEST => open.push(Self {
+                    name,
+                    ..Self::default()
+                }),
+                (_, Some(name)) if open.len() > 1 && open.last().is_some_and(|last| last.name == name) => {
+                    close(&mut open)
+                }
+                _ => {
+                    if let Some(last) = open.last_mut() {
+                        last.lines.push(line.into_owned());
+                    }
+                }
+            }
+        }
+        // What was never ended is told apart from what was.
+        while open.len() > 1 {
+            if let Some(last) = open.last_mut() {
+                last.lines.push(b"(no end)".to_vec());
+            }
+            close(&mut open);
+        }
+        open.pop().unwrap_or_default()
+    }
+
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name.as_bytes()
+    }
+
+    /// The first line of a property.
+    pub fn line(&self, property: &str) -> Option<&[u8]> {
+        let found = self
+            .lines
+            .iter()
+            .find(|line| name_of(line).eq_ignore_ascii_case(property.as_bytes()));
+        found.map(Vec::as_slice)
+    }
+
+    /// See [`normal_form`](crate::normal_form).
+    pub fn normal(&self, format: Format) -> Vec<u8> {
+        let mut lines: Vec<Vec<u8>> = Vec::with_capacity(self.lines.len());
+        for line in self.lines.iter().filter(|line| !self.is_about_the_writer(line)) {
+            canonical::lines(format, line, &mut lines);
+        }
+        lines.sort_unstable();
+        let mut parts: Vec<Vec<u8>> = self
+            .parts
+            .iter()
+            .filter(|part| !canonical::is_known_zone(part))
+            .map(|part| part.normal(format))
+            .collect();
+        parts.sort_unstable();
+        let mut out = Vec::new();
+        for piece in [b"BEGIN:".as_slice(), &self.name, b"\n"] {
+            out.extend_from_slice(piece);
+        }
+        for line in lines {
+            out.extend_from_slice(&line);
+            out.push(b'\n');
+        }
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(b"END\n");
+        out
+    }
+
+    /// Whether a line tells of who wrote the object, and in what form, and not what it is about.
+    fn is_about_the_writer(&self, line: &[u8]) -> bool {
+        let name = name_of(line).to_ascii_uppercase();
+        match name.as_slice() {
+            b"PRODID" | b"DTSTAMP" => true,
+            b"VERSION" | b"CALSCALE" | b"METHOD" => self.is("VCALENDAR"),
+            _ => false,
+        }
+    }
+}
+
+fn close(open: &mut Vec<Component>) {
+    if let Some(done) = open.pop()
+        && let Some(around) = open.last_mut()
+    {
+        around.parts.push(done);
+    }
+}
+
+/// The name of a property: what stands before parameters and value; of `item1.TEL` in a vCard, `TEL`.
+fn name_of(line: &[u8]) -> &[u8] {
+    let end = line.iter().position(|byte| b":;".contains(byte)).unwrap_or(line.len());
+    let head = &line[..end];
+    let start = head.iter().position(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+    &head[start..]
+}
+
+/// Where the value of a line begins: behind the first colon that is in no quotes.
+pub fn value_at(line: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b':' if !quoted => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Lines without line ends, continued ones joined, empty ones left out; a byte order mark is none of the first line.
+fn unfolded(text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let mut rest = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let mut line = Cow::Borrowed(rest.next()?);
+            loop {
+                match rest.peek() {
+                    Some([b' ' | b'\t', more @ ..]) => line.to_mut().extend_from_slice(more),
+                    // A soft line break of quoted-printable, in vCard 2.1.
+                    Some(more) if is_soft(&line) => {
+                        let line = line.to_mut();
+                        line.pop();
+                        line.extend_from_slice(more);
+                    }
+                    _ => break,
+                }
+                rest.next();
+            }
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+    })
+}
+
+/// Whether a line ends in the middle of a value in quoted-printable.
+fn is_soft(line: &[u8]) -> bool {
+    line.ends_with(b"=")
+        && value_at(line).is_some_and(|at| {
+            line[..at]
+                .to_ascii_uppercase()
+                .windows(16)
+                .any(|text| text == b"QUOTED-PRINTABLE")
+        })
+}
