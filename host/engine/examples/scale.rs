@@ -151,6 +151,10 @@ impl Destination for Simulated {
         Err(Failure::NotFound(id.to_owned()))
     }
 
+    async fn replace(&mut self, _: &str, id: &str, _: Option<&str>, _: Item) -> Result<Placement, Failure> {
+        Err(Failure::NotFound(id.to_owned()))
+    }
+
     async fn mark(&mut self, _: &str, remarks: &[Remark]) -> Result<Vec<Result<(), Failure>>, Failure> {
         Ok(remarks.iter().map(|_| Ok(())).collect())
     }

@@ -49,6 +49,10 @@ pub struct Folder {
 /// What a store can and cannot do.
 #[derive(Debug, Clone)]
 pub struct Character {
+    /// What it holds. All but messages can change.
+    pub kind: Kind,
+    /// Writes what it is given in another way: the lines turned around.
+    pub rewrites: bool,
     pub incremental: bool,
     pub tells_ids: bool,
     pub moves: bool,
@@ -70,6 +74,8 @@ pub struct Character {
 impl Default for Character {
     fn default() -> Self {
         Self {
+            kind: Kind::Message,
+            rewrites: false,
             incremental: true,
             tells_ids: true,
             moves: true,
@@ -138,6 +144,16 @@ impl Store {
 
     pub fn remove(&self, folder: &str, uid: u32) -> Message {
         self.state().folder(folder).remove(uid).unwrap()
+    }
+
+    /// Gives it other content.
+    pub fn change(&self, folder: &str, uid: u32, bytes: &[u8]) {
+        let mut state = self.state();
+        let folder = state.folder(folder);
+        folder.change += 1;
+        folder.changed.insert(uid, folder.change);
+        let message = folder.messages.iter_mut().find(|message| message.uid == uid);
+        message.unwrap().bytes = bytes.to_vec();
     }
 
     pub fn flag(&self, folder: &str, uid: u32, flags: &[&str]) {
@@ -309,6 +325,23 @@ impl Provider for Store {
     }
 }
 
+/// Of a content: another one for another content.
+fn revision(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..16].to_owned()
+}
+
+/// The content as a store writes it. Objects of these tests have their own lines between the first two and the last two.
+fn rewritten(character: &Character, bytes: Vec<u8>) -> Vec<u8> {
+    if !character.rewrites {
+        return bytes;
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let end = lines.len() - 2;
+    lines[2..end].reverse();
+    (lines.join("\r\n") + "\r\n").into_bytes()
+}
+
 fn holds(body: &[u8], part: Option<&Vec<u8>>) -> bool {
     part.is_some_and(|part| body.windows(part.len()).any(|window| window == part))
 }
@@ -318,14 +351,14 @@ impl Source for Store {
     async fn collections(&mut self) -> Result<Vec<Collection>, Failure> {
         let mut state = self.state();
         state.read()?;
-        let hides = state.character.hides;
+        let (hides, kind) = (state.character.hides, state.character.kind);
         Ok(state
             .folders
             .iter()
             .map(|(name, folder)| Collection {
                 id: name.clone(),
                 path: name.split('/').map(str::to_owned).collect(),
-                kind: Kind::Message,
+                kind,
                 role: folder.role,
                 selectable: true,
                 subscribed: folder.subscribed,
@@ -340,7 +373,7 @@ impl Source for Store {
     async fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
         let mut state = self.state();
         state.read()?;
-        let incremental = state.character.incremental;
+        let (incremental, kind) = (state.character.incremental, state.character.kind);
         let folder = state
             .folders
             .get(collection)
@@ -371,8 +404,8 @@ impl Source for Store {
         let mut changes: Vec<Change> = listed
             .into_iter()
             .map(|message| {
-                let meta = meta(message);
-                if u64::from(message.uid) < known {
+                let meta = meta(message, kind);
+                if kind == Kind::Message && u64::from(message.uid) < known {
                     Change::Marked(meta)
                 } else {
                     Change::Upserted(meta)
@@ -410,7 +443,7 @@ impl Source for Store {
         }
         let mut state = self.state();
         state.read()?;
-        let kills = state.character.kills.clone();
+        let (kills, kind) = (state.character.kills.clone(), state.character.kind);
         let folder = state.folder(collection);
         let asked = |message: &&Message| ids.contains(&message.uid.to_string());
         if folder
@@ -430,8 +463,8 @@ impl Source for Store {
                     .find(|message| message.uid.to_string() == *id)
                     .ok_or_else(|| Failure::NotFound(id.clone()))?;
                 Ok(Item {
-                    meta: meta(message),
-                    media_type: "message/rfc822".into(),
+                    meta: meta(message, kind),
+                    media_type: media_type(kind).into(),
                     content: Blob::from_bytes(message.bytes.clone()),
                 })
             })
@@ -443,9 +476,21 @@ impl Source for Store {
     }
 }
 
-fn meta(message: &Message) -> ItemMeta {
+fn media_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Message => "message/rfc822",
+        Kind::Contact => "text/vcard",
+        _ => "text/calendar",
+    }
+}
+
+fn meta(message: &Message, kind: Kind) -> ItemMeta {
     ItemMeta {
         id: message.uid.to_string(),
+        revision: match kind {
+            Kind::Message => String::new(),
+            _ => revision(&message.bytes),
+        },
         size: Some(message.bytes.len() as u64),
         received: Some(Timestamp {
             unix_ms: message.received * 1000,
@@ -542,10 +587,12 @@ impl Destination for Store {
             }
             room -= body.len();
             arrived.push((tokio::time::Instant::now(), body.len()));
+            let body = rewritten(&character, body);
+            let revision = (character.kind != Kind::Message).then(|| revision(&body));
             let uid = folder.add(body, item.meta.flags, received);
             answers.push(Ok(Placement {
                 id: character.tells_ids.then(|| uid.to_string()),
-                revision: None,
+                revision,
                 outcome: Outcome::Created,
                 alterations: Vec::new(),
             }));
@@ -576,6 +623,46 @@ impl Destination for Store {
             id: tells.then(|| uid.to_string()),
             revision: None,
             outcome: Outcome::Created,
+            alterations: Vec::new(),
+        })
+    }
+
+    async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        known: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure> {
+        let body = item.content.read_at(0, 1 << 20).await.unwrap().to_vec();
+        let mut state = self.state();
+        let breaks = state.breaks();
+        let body = rewritten(&state.character, body);
+        let uid: u32 = id.parse().map_err(|_| Failure::NotFound(id.into()))?;
+        let folder = state.folder(collection);
+        let message = folder
+            .messages
+            .iter_mut()
+            .find(|message| message.uid == uid)
+            .ok_or_else(|| Failure::NotFound(id.into()))?;
+        if known.is_some_and(|known| known != revision(&message.bytes)) {
+            return Err(Failure::Rejected("somebody else changed it".into()));
+        }
+        // A broken call did it or not.
+        if breaks && !uid.is_multiple_of(2) {
+            return Err(broken());
+        }
+        message.bytes = body;
+        let now = revision(&message.bytes);
+        folder.change += 1;
+        folder.changed.insert(uid, folder.change);
+        if breaks {
+            return Err(broken());
+        }
+        Ok(Placement {
+            id: None,
+            revision: Some(now),
+            outcome: Outcome::Replaced,
             alterations: Vec::new(),
         })
     }

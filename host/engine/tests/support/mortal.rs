@@ -130,6 +130,16 @@ impl Destination for Mortal {
         live!(self, store, store.put(collection, items))
     }
 
+    async fn replace(
+        &mut self,
+        collection: &str,
+        id: &str,
+        revision: Option<&str>,
+        item: Item,
+    ) -> Result<Placement, Failure> {
+        live!(self, store, store.replace(collection, id, revision, item))
+    }
+
     async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
         live!(self, store, store.relocate(origin, id, target))
     }
