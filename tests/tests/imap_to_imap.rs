@@ -87,6 +87,7 @@ fn the_hard_corpus_arrives_from_maildir_at_mdbox() {
         "copied",
         "merged",
         "marked",
+        "replaced",
         "relocated",
         "adopted",
         "vanished",

@@ -136,6 +136,7 @@ fn everything_that_rules_say_happens_to_the_byte_and_a_second_run_moves_nothing(
         "copied",
         "merged",
         "marked",
+        "replaced",
         "relocated",
         "adopted",
         "vanished",

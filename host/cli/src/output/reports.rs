@@ -90,6 +90,7 @@ pub fn worked(report: &Report) -> String {
         (sum(|it| it.worked.copied), "message", "copied"),
         (sum(|it| it.worked.merged), "message", "merged with equal ones"),
         (sum(|it| it.worked.marked), "message", "marked anew"),
+        (sum(|it| it.worked.replaced), "item", "replaced by what they are now"),
         (sum(|it| it.worked.relocated), "message", "moved on the server"),
         (sum(|it| it.worked.adopted), "message", "known again under new ids"),
         (
@@ -359,6 +360,7 @@ mod tests {
                 "bytes",
                 "merged",
                 "marked",
+                "replaced",
                 "relocated",
                 "adopted",
                 "vanished",
