@@ -401,6 +401,8 @@ impl<'a> Work<'a> {
         item.record.fate = fate;
         (item.record.live, item.record.gone) = (true, None);
         refresh(&mut item, meta);
+        // It was known again by the content that lies at the destination.
+        item.behind = item.behind.min(Behind::Marks);
         if let Some((ruling, copies)) = decided {
             let marks =
                 |ruling: &Option<Ruling>| ruling.as_ref().map(|ruling| ruling.marks.clone()).unwrap_or_default();

@@ -22,6 +22,8 @@ const OTHER: MailboxId = MailboxId(2);
 enum Op {
     Found(usize, usize, u8),
     Remark(usize, usize, u8),
+    Altered(usize, usize, u8),
+    Replaced(usize, usize, u8, Fate, Option<u8>),
     Marked(usize, usize),
     MarkedAs(usize, usize, u8),
     Settle(usize, usize, Fate, Option<u8>),
@@ -51,6 +53,7 @@ struct Entry {
     fate: Fate,
     live: bool,
     mark: bool,
+    content: bool,
     print: Option<Fingerprint>,
     repairs: Vec<String>,
     attempts: u32,
@@ -131,6 +134,27 @@ impl Model {
                 self.entries.get(&(*c, id(*i)))?;
                 self.found(*c, meta(*i, *v));
             }
+            Op::Altered(c, i, v) => {
+                self.entries.get(&(*c, id(*i)))?;
+                self.found(*c, meta(*i, *v));
+                let entry = self.entries.get_mut(&(*c, id(*i)))?;
+                match entry.fate {
+                    Fate::Placed { .. } => entry.content = true,
+                    _ => entry.fate = Fate::Pending,
+                }
+            }
+            Op::Replaced(c, i, v, fate, seed) => {
+                let entry = self.entries.get_mut(&(*c, id(*i))).filter(|entry| entry.is_placed())?;
+                if !matches!(fate, Fate::Placed { .. }) {
+                    return None;
+                }
+                let applied = meta(*i, *v);
+                entry.content = applied.revision != entry.meta.revision;
+                entry.mark = differ(&entry.meta, &applied);
+                entry.fate = fate.clone();
+                entry.print = seed.map(print).or(entry.print);
+                entry.repairs = vec!["crlf".to_owned()];
+            }
             Op::Marked(c, i) => {
                 let entry = self.entries.get_mut(&(*c, id(*i))).filter(|entry| entry.is_placed())?;
                 entry.mark = false;
@@ -173,7 +197,7 @@ impl Model {
                 }
                 self.entries.remove(&from);
                 let new = meta(*i, *v);
-                let mut mark = orphan.mark || differ(&orphan.meta, &new);
+                let mut mark = orphan.mark || orphan.content || differ(&orphan.meta, &new);
                 let mut orphan = orphan;
                 if let Some(known) = self.entries.get(&(*c, id(*i))) {
                     let marks = |entry: &Entry| {
@@ -198,6 +222,7 @@ impl Model {
                     fate: fate.clone(),
                     live: true,
                     mark,
+                    content: false,
                     ..orphan
                 };
                 self.entries.insert((*c, id(*i)), entry);
@@ -232,6 +257,7 @@ impl Model {
                     fate: Fate::Pending,
                     live: true,
                     mark: false,
+                    content: false,
                     print: None,
                     repairs: Vec::new(),
                     attempts: 0,
@@ -404,6 +430,10 @@ impl Subject {
         match op {
             Op::Found(c, i, v) => batch.found(at(c), &meta(*i, *v)),
             Op::Remark(c, i, v) => batch.remark(at(c), &meta(*i, *v)),
+            Op::Altered(c, i, v) => batch.altered(at(c), &meta(*i, *v)),
+            Op::Replaced(c, i, v, fate, seed) => {
+                batch.replaced(at(c), &meta(*i, *v), fate.clone(), seed.map(print), repairs());
+            }
             Op::Marked(c, i) => batch.marked(at(c), &id(*i)),
             Op::MarkedAs(c, i, v) => batch.marked_as(at(c), &meta(*i, *v)),
             Op::Settle(c, i, fate, seed) => batch.settle(at(c), &id(*i), fate.clone(), seed.map(print), repairs()),
@@ -459,24 +489,24 @@ impl Subject {
                 );
             }
 
-            let waiting =
-                |entry: &&&Entry| entry.fate == Fate::Pending || entry.is_placed() && entry.mark && entry.live;
+            let waiting = |entry: &Entry| match (&entry.fate, entry.content, entry.mark) {
+                (Fate::Pending, ..) => Some(Todo::Copy),
+                (Fate::Placed { .. }, true, _) if entry.live => Some(Todo::Replace),
+                (Fate::Placed { .. }, false, true) if entry.live => Some(Todo::Mark),
+                _ => None,
+            };
             let todo: Vec<_> = expected
                 .iter()
-                .filter(waiting)
-                .map(|entry| (entry.is_placed(), entry.meta.id.clone()))
+                .filter_map(|entry| Some((waiting(entry)?, entry.meta.id.clone())))
                 .collect();
-            let mut got: Vec<(bool, String)> = Vec::new();
+            let mut got: Vec<(Todo, String)> = Vec::new();
             loop {
                 let after = got.last().map(|(_, id)| id.clone());
                 let page = ledger.todo(self.mailbox, *collection, after.as_deref(), 3).unwrap();
                 if page.is_empty() {
                     break;
                 }
-                got.extend(
-                    page.into_iter()
-                        .map(|(what, record)| (what == Todo::Mark, record.meta.id)),
-                );
+                got.extend(page.into_iter().map(|(what, record)| (what, record.meta.id)));
             }
             assert_eq!(got, todo);
             let of = |code: &'static str| {
@@ -578,6 +608,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (c.clone(), i.clone(), v.clone()).prop_map(|(c, i, v)| Op::Found(c, i, v)),
         2 => (c.clone(), i.clone(), v.clone()).prop_map(|(c, i, v)| Op::Remark(c, i, v)),
+        2 => (c.clone(), i.clone(), v.clone()).prop_map(|(c, i, v)| Op::Altered(c, i, v)),
+        2 => (c.clone(), i.clone(), v.clone(), fate(), seed()).prop_map(|(c, i, v, fate, seed)| Op::Replaced(c, i, v, fate, seed)),
         1 => (c.clone(), i.clone()).prop_map(|(c, i)| Op::Marked(c, i)),
         1 => (c.clone(), i.clone(), v.clone()).prop_map(|(c, i, v)| Op::MarkedAs(c, i, v)),
         5 => (c.clone(), i.clone(), fate(), seed()).prop_map(|(c, i, fate, seed)| Op::Settle(c, i, fate, seed)),

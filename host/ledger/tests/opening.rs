@@ -87,13 +87,13 @@ fn another_schema_is_refused() {
     };
     let error = open_with(7);
     assert!(
-        matches!(error, LedgerError::NewerSchema { found: 7, known: 4, .. }),
+        matches!(error, LedgerError::NewerSchema { found: 7, known: 5, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("newer whimbrel"), "{error}");
     let error = open_with(1);
     assert!(
-        matches!(error, LedgerError::OlderSchema { found: 1, known: 4, .. }),
+        matches!(error, LedgerError::OlderSchema { found: 1, known: 5, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("ledger export"), "{error}");
