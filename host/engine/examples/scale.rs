@@ -155,6 +155,10 @@ impl Destination for Simulated {
         Err(Failure::NotFound(id.to_owned()))
     }
 
+    async fn remove(&mut self, _: &str, ids: &[String]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        Ok(ids.iter().map(|_| Ok(())).collect())
+    }
+
     async fn mark(&mut self, _: &str, remarks: &[Remark]) -> Result<Vec<Result<(), Failure>>, Failure> {
         Ok(remarks.iter().map(|_| Ok(())).collect())
     }

@@ -43,6 +43,8 @@ pub trait Destination: Source {
         revision: Option<&str>,
         item: Item,
     ) -> Result<Placement, Failure>;
+    /// Removes stored items.
+    async fn remove(&mut self, collection: &str, ids: &[String]) -> Result<Answers<()>, Failure>;
     /// Sets flags and labels.
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure>;
 }
@@ -172,6 +174,10 @@ impl Destination for whimbrel_sandbox::Destination {
         item: Item,
     ) -> Result<Placement, Failure> {
         Self::replace(self, collection, id, revision, item).await
+    }
+
+    async fn remove(&mut self, collection: &str, ids: &[String]) -> Result<Answers<()>, Failure> {
+        Self::remove(self, collection, ids).await
     }
 
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Answers<()>, Failure> {

@@ -8,7 +8,8 @@
 //! - those that are missing are no larger a share of the mailbox than the admin allows;
 //! - the moment up to which the source is the truth (the cutover) has not come.
 //!
-//! Nothing is ever removed: messages are moved to the trash, on the server.
+//! No message is ever removed: it is moved to the trash, on the server. Where there is no trash, for all else than messages,
+//! the bytes are kept in the quarantine before the item is removed, and only where they are still what was put there.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,6 +23,8 @@ use whimbrel_rules::Wanted;
 use crate::{
     context::{Context, Halt},
     lane::{DestinationLane, SourceLane},
+    prepare::quarantined,
+    print::fingerprint,
     report::{Counts, Problem},
     routes::resolve,
 };
@@ -201,6 +204,7 @@ async fn list_all(
 async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
     let mut destination = DestinationLane::new();
     let mut trash: Option<String> = None;
+    let mut kept_in_place = 0;
     let mut known: Option<(Kind, Limits)> = None;
     for some in doomed.chunks(AT_ONCE) {
         let mut batch = context.ledger.batch(context.id);
@@ -216,6 +220,16 @@ async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
                 known = Some((kind, limits));
             }
             let Some((_, limits)) = &known else { continue };
+            if kind != Kind::Message {
+                match keep_and_remove(context, &mut destination, item).await? {
+                    true => {
+                        batch.forget(*collection, &item.meta.id);
+                        moved += 1;
+                    }
+                    false => kept_in_place += 1,
+                }
+                continue;
+            }
             if !limits.abilities.server_side_move {
                 context.note(
                     "messages that vanished at the source stay: the destination cannot move them to a trash".to_owned(),
@@ -240,12 +254,23 @@ async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
                 if at != trash {
                     let answer = persist!(context, destination, |account| account.relocate(at, id, trash));
                     match answer {
-                        // Somebody was faster.
-                        Ok(_)
-                        | Err(Halt::Failed {
+                        Ok(_) => {}
+                        Err(Halt::Failed {
                             failure: Failure::NotFound(_),
                             ..
-                        }) => {}
+                        }) => {
+                            // Somebody was faster; unless it is the trash that is not there any more.
+                            let there = persist!(context, destination, |account| account.collections())?;
+                            if !there.iter().any(|other| other.id == *trash) {
+                                context.commit(batch, Durability::Flush).await?;
+                                context.count(|worked| worked.trashed += moved);
+                                context.note(
+                                    "messages that vanished at the source stay: the trash of the destination is gone"
+                                        .to_owned(),
+                                );
+                                return Ok(());
+                            }
+                        }
                         Err(halt) => return Err(halt),
                     }
                 }
@@ -262,7 +287,57 @@ async fn trash(context: &Context, doomed: Vec<Doomed>) -> Result<(), Halt> {
             return Err(Halt::Stopped);
         }
     }
+    if kept_in_place > 0 {
+        context.note(format!(
+            "{kept_in_place} items that vanished at the source stay: somebody changed them at the destination, or their \
+             bytes cannot be kept or removed"
+        ));
+    }
     Ok(())
+}
+
+/// Removes an item of a kind that has no trash, after its bytes are in the quarantine; false where it has to stay.
+async fn keep_and_remove(
+    context: &Context,
+    destination: &mut DestinationLane,
+    item: &ItemRecord,
+) -> Result<bool, Halt> {
+    let (Some(places), Some(wanted)) = (own_places(item), item.wanted()) else {
+        return Ok(false);
+    };
+    for (at, id) in &places {
+        let ids = std::slice::from_ref(id);
+        let there = match persist!(context, destination, |account| account.fetch(at, ids)) {
+            Ok(answers) => answers.into_iter().next(),
+            Err(Halt::Failed { failure, .. }) if Halt::concerns_failure(&failure) => Some(Err(failure)),
+            Err(halt) => return Err(halt),
+        };
+        let found = match there {
+            Some(Ok(found)) => found,
+            // Somebody was faster.
+            Some(Err(Failure::NotFound(_))) => continue,
+            _ => return Ok(false),
+        };
+        let Ok(print) = fingerprint(&found).await else {
+            return Ok(false);
+        };
+        if print.transport != wanted.transport
+            || quarantined(context, &print, (&found.media_type, &found.content))
+                .await
+                .is_none()
+        {
+            return Ok(false);
+        }
+        match persist!(context, destination, |account| account.remove(at, ids)) {
+            Ok(answers) => match answers.into_iter().next() {
+                Some(Ok(()) | Err(Failure::NotFound(_))) => {}
+                _ => return Ok(false),
+            },
+            Err(Halt::Failed { failure, .. }) if Halt::concerns_failure(&failure) => return Ok(false),
+            Err(halt) => return Err(halt),
+        }
+    }
+    Ok(true)
 }
 
 /// Where an item and its copies lie in the mailbox's own account; none where one of them is elsewhere, or not told.

@@ -413,23 +413,20 @@ pub async fn refused(
     let fate = Fate::Failed {
         failure,
         diagnosis: diagnose(ready.put.as_ref().unwrap_or(&ready.fingerprint)),
-        quarantine: quarantined(context, &ready.fingerprint, &ready.original).await,
+        quarantine: quarantined(context, &ready.fingerprint, (&ready.item.media_type, &ready.original)).await,
     };
     batch.settle(collection.id, id, fate, Some(ready.fingerprint), ready.repairs.clone());
     Ok(())
 }
 
-/// Keeps the bytes of an item that is not placed; gives where.
-pub async fn quarantined(context: &Context, fingerprint: &Fingerprint, content: &Blob) -> Option<String> {
+/// Keeps the bytes of an item that is not placed, or not any more; `item` is its type and its content. Gives where.
+pub async fn quarantined(context: &Context, fingerprint: &Fingerprint, item: (&str, &Blob)) -> Option<String> {
     let folder = context.options.quarantine.as_ref()?;
     let hash = fingerprint.exact.to_string();
-    match quarantine::keep(folder, &context.mailbox.name, &hash[..32], content).await {
+    match quarantine::keep(folder, &context.mailbox.name, &hash[..32], item).await {
         Ok(path) => Some(path),
         Err(error) => {
-            context.note(format!(
-                "a refused message could not be kept in {}: {error}",
-                folder.display()
-            ));
+            context.note(format!("an item could not be kept in {}: {error}", folder.display()));
             None
         }
     }

@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use tokio::{fs, io::AsyncWriteExt as _};
+use whimbrel_pim::Format;
 use whimbrel_wire::Blob;
 
 use crate::aside;
@@ -30,9 +31,23 @@ pub fn sweep(folder: &Path, mailbox: &str) {
     aside::sweep(&folder.join(folder_of(mailbox)));
 }
 
-/// Keeps a body as `<folder>/<mailbox>/<hash>.eml`; gives the path below `folder`. The same body is kept once.
-pub async fn keep(folder: &Path, mailbox: &str, hash: &str, content: &Blob) -> io::Result<String> {
-    let below = format!("{}/{hash}.eml", folder_of(mailbox));
+/// How files with content of this type are named at their end.
+fn ending(media_type: &str) -> &'static str {
+    match media_type {
+        "application/sieve" => "sieve",
+        other => match Format::of(other) {
+            Some(Format::Calendar) => "ics",
+            Some(Format::Card) => "vcf",
+            None => "eml",
+        },
+    }
+}
+
+/// Keeps a body as `<folder>/<mailbox>/<hash>.eml`, or with the ending of its type; gives the path below `folder`. The
+/// same body is kept once.
+pub async fn keep(folder: &Path, mailbox: &str, hash: &str, item: (&str, &Blob)) -> io::Result<String> {
+    let (media_type, content) = item;
+    let below = format!("{}/{hash}.{}", folder_of(mailbox), ending(media_type));
     let path = folder.join(&below);
     if fs::try_exists(&path).await? {
         return Ok(below);

@@ -276,7 +276,8 @@ async fn keep_original(context: &Context, one: &Ready) {
         return;
     };
     let hash = one.fingerprint.exact.to_string();
-    if let Err(error) = quarantine::keep(folder, &context.mailbox.name, &hash[..32], &one.original).await {
+    let original = (one.item.media_type.as_str(), &one.original);
+    if let Err(error) = quarantine::keep(folder, &context.mailbox.name, &hash[..32], original).await {
         context.note(format!(
             "the original of a repaired message could not be kept in {}: {error}",
             folder.display()

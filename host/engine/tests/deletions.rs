@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use support::{Bench, Character, Store};
 use whimbrel_engine::{Deletions, Mailbox, MailboxReport};
+use whimbrel_model::Kind;
 
 /// The cutover, far from now.
 const UNTIL: i64 = 4_000_000_000;
@@ -30,7 +31,11 @@ struct World {
 impl World {
     /// A hundred messages in INBOX, moved, with deletions mirrored after an hour.
     async fn moved(character: Character) -> Self {
-        let (source, destination) = (Store::new(character), Store::default());
+        let destination = Store::new(Character {
+            kind: character.kind,
+            ..Character::default()
+        });
+        let source = Store::new(character);
         let uids = (0..100).map(|number| source.add("INBOX", &body(number), &[])).collect();
         let mut bench = Bench::new();
         bench.options.deletions = Some(Deletions {
@@ -74,6 +79,64 @@ impl World {
         let state = self.destination.state();
         let in_folder = |name: &str| state.folders.get(name).map_or(0, |folder| folder.messages.len());
         (in_folder("INBOX"), in_folder("Trash"))
+    }
+}
+
+/// There is no trash for events: their bytes go to the quarantine first, and what somebody changed stays.
+#[tokio::test]
+async fn what_has_no_trash_is_kept_before_it_is_removed() {
+    let mut world = World::moved(Character {
+        kind: Kind::Event,
+        ..Character::default()
+    })
+    .await;
+    let theirs = world.destination.state().folder("INBOX").messages[2].uid;
+    world
+        .destination
+        .change("INBOX", theirs, b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n");
+    world.delete(0..5);
+    world.run().await;
+    world.later(Duration::from_secs(3600));
+    let report = world.run().await;
+    assert_eq!(report.worked.trashed, 4, "{report:?}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.starts_with("1 items that vanished")),
+        "{report:?}"
+    );
+    assert_eq!(world.there(), (96, 0));
+    let kept = world.bench.folder.path().join("quarantine/alice");
+    let kept: Vec<Vec<u8>> = std::fs::read_dir(kept)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "ics"))
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    for number in [0, 1, 3, 4] {
+        assert!(kept.contains(&body(number)), "{number}");
+    }
+}
+
+/// Without the trash a message stays where it is: it is not forgotten.
+#[tokio::test]
+async fn where_the_trash_is_gone_messages_stay() {
+    let mut world = World::moved(Character::default()).await;
+    for deleted in [0..2, 2..4] {
+        world.delete(deleted);
+        world.run().await;
+        world.later(Duration::from_secs(3600));
+        let there = world.there();
+        let report = world.run().await;
+        if there == (100, 0) {
+            assert_eq!(world.there(), (98, 2));
+            world.destination.state().folders.remove("Trash");
+        } else {
+            assert_eq!(report.worked.trashed, 0, "{report:?}");
+            assert!(report.notes.iter().any(|note| note.contains("is gone")), "{report:?}");
+            assert_eq!(world.there(), (98, 0));
+        }
     }
 }
 

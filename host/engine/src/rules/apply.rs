@@ -225,7 +225,7 @@ pub async fn settle_unruled(
         let fate = Fate::Failed {
             failure: one.failure,
             diagnosis: None,
-            quarantine: quarantined(context, &one.fingerprint, &one.item.content).await,
+            quarantine: quarantined(context, &one.fingerprint, (&one.item.media_type, &one.item.content)).await,
         };
         let id = &one.record.meta.id;
         batch.settle(collection.id, id, fate, Some(one.fingerprint), Vec::new());

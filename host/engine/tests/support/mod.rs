@@ -611,6 +611,9 @@ impl Destination for Store {
         if breaks && !uid.is_multiple_of(2) {
             return Err(broken());
         }
+        if !state.folders.contains_key(target) {
+            return Err(Failure::NotFound(target.into()));
+        }
         let message = state
             .folder(origin)
             .remove(uid)
@@ -665,6 +668,26 @@ impl Destination for Store {
             outcome: Outcome::Replaced,
             alterations: Vec::new(),
         })
+    }
+
+    async fn remove(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let mut state = self.state();
+        let breaks = state.breaks();
+        let folder = state.folder(collection);
+        let gone = |id: &String| id.parse().ok().and_then(|uid| folder.remove(uid)).is_some();
+        let answers = ids
+            .iter()
+            .map(gone)
+            .zip(ids)
+            .map(|(gone, id)| {
+                if gone {
+                    Ok(())
+                } else {
+                    Err(Failure::NotFound(id.clone()))
+                }
+            })
+            .collect();
+        if breaks { Err(broken()) } else { Ok(answers) }
     }
 
     async fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Vec<Result<(), Failure>>, Failure> {

@@ -140,6 +140,10 @@ impl Destination for Mortal {
         live!(self, store, store.replace(collection, id, revision, item))
     }
 
+    async fn remove(&mut self, collection: &str, ids: &[String]) -> Result<Answers<()>, Failure> {
+        live!(self, store, Destination::remove(&mut store, collection, ids))
+    }
+
     async fn relocate(&mut self, origin: &str, id: &str, target: &str) -> Result<Placement, Failure> {
         live!(self, store, store.relocate(origin, id, target))
     }
