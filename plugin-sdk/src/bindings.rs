@@ -36,6 +36,7 @@ pub mod reader {
             "whimbrel:connector/log@0.1.0": super::connector::whimbrel::connector::log,
             "whimbrel:connector/imap@0.1.0": super::connector::whimbrel::connector::imap,
             "whimbrel:connector/files@0.1.0": super::connector::whimbrel::connector::files,
+            "whimbrel:connector/tcp@0.1.0": super::connector::whimbrel::connector::tcp,
         },
     });
 }

@@ -83,6 +83,8 @@ pub use bindings::connector::whimbrel::connector::blobs::Blob;
 pub use bindings::connector::whimbrel::connector::files;
 /// IMAP, spoken by the host; see `wit/imap.wit`.
 pub use bindings::connector::whimbrel::connector::imap;
+/// Connections for protocols of lines; see `wit/tcp.wit`.
+pub use bindings::connector::whimbrel::connector::tcp;
 pub use bindings::connector::whimbrel::connector::types::{
     Change, Collection, Failure, Item, ItemMeta, Kind, Outcome, Page, Placement, Role, Timestamp,
 };

@@ -1,5 +1,6 @@
-//! Readers of Maildir and mbox that share nothing with the connectors: what a destination holds, by the formats'
-//! own documents (<https://cr.yp.to/proto/maildir.html>, Dovecot's letters; mboxrd, RFC 4155).
+//! Readers of Maildir, mbox and .eml folders that share nothing with the connectors: what a destination holds, by the
+//! formats' own documents (<https://cr.yp.to/proto/maildir.html>, Dovecot's letters; mboxrd, RFC 4155; the README of the
+//! connector for .eml files).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -81,31 +82,12 @@ fn unescape(name: &str) -> String {
 
 fn maildir_folder(path: &Path, segments: Vec<String>, subscribed: bool) -> Folder {
     let keywords = fs::read_to_string(path.join("dovecot-keywords")).unwrap_or_default();
-    let keyword = |letter: char| {
-        let number = (u32::from(letter) - u32::from('a')).to_string();
-        keywords
-            .lines()
-            .find_map(|line| line.strip_prefix(&number)?.strip_prefix(' ').map(str::to_owned))
-            .unwrap_or_else(|| panic!("{}: no keyword for the letter {letter}", path.display()))
-    };
     let mut messages = Vec::new();
     for part in ["new", "cur"] {
         for file in entries(&path.join(part)) {
             let name = file.file_name().expect("an entry").to_string_lossy().into_owned();
             let letters = name.rsplit_once(":2,").map(|(_, letters)| letters).unwrap_or_default();
-            let flags = letters
-                .chars()
-                .map(|letter| match letter {
-                    'D' => "\\Draft".to_owned(),
-                    'F' => "\\Flagged".to_owned(),
-                    'R' => "\\Answered".to_owned(),
-                    'S' => "\\Seen".to_owned(),
-                    'T' => "\\Deleted".to_owned(),
-                    'P' => "$Forwarded".to_owned(),
-                    'a'..='z' => keyword(letter),
-                    other => panic!("{name}: the letter {other}"),
-                })
-                .collect();
+            let flags = flags(letters, &keywords, &name);
             let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             if let Some((_, size)) = name.split_once(",S=") {
                 let size: String = size.chars().take_while(char::is_ascii_digit).collect();
@@ -129,6 +111,103 @@ fn maildir_folder(path: &Path, segments: Vec<String>, subscribed: bool) -> Folde
         selectable: true,
         messages,
     }
+}
+
+/// What Maildir's letters mean, with the keywords of a folder.
+fn flags(letters: &str, keywords: &str, name: &str) -> Vec<String> {
+    let keyword = |letter: char| {
+        let number = (u32::from(letter) - u32::from('a')).to_string();
+        keywords
+            .lines()
+            .find_map(|line| line.strip_prefix(&number)?.strip_prefix(' ').map(str::to_owned))
+            .unwrap_or_else(|| panic!("{name}: no keyword for the letter {letter}"))
+    };
+    letters
+        .chars()
+        .map(|letter| match letter {
+            'D' => "\\Draft".to_owned(),
+            'F' => "\\Flagged".to_owned(),
+            'R' => "\\Answered".to_owned(),
+            'S' => "\\Seen".to_owned(),
+            'T' => "\\Deleted".to_owned(),
+            'P' => "$Forwarded".to_owned(),
+            'a'..='z' => keyword(letter),
+            other => panic!("{name}: the letter {other}"),
+        })
+        .collect()
+}
+
+/// A folder of `.eml` files and of folders like it, each a folder of the account. A file with a comma before its ending
+/// is of the connector: the letters of its flags stand there, and its time of reception, in UTC, at the beginning; of
+/// any other the file's time counts. `%` and two hexadecimal digits are a byte of a folder's name.
+pub fn eml(root: &Path) -> Account {
+    let mut folders = Vec::new();
+    eml_folders(root, &[], &mut folders);
+    folders.sort_by(|a, b| a.path.cmp(&b.path));
+    Account { folders }
+}
+
+fn eml_folders(at: &Path, path: &[String], folders: &mut Vec<Folder>) {
+    let mut messages = Vec::new();
+    let keywords = fs::read_to_string(at.join(".whimbrel-keywords")).unwrap_or_default();
+    for entry in entries(at) {
+        let name = entry.file_name().expect("an entry").to_string_lossy().into_owned();
+        if entry.is_dir() {
+            let mut below = path.to_vec();
+            below.push(decoded(&name));
+            eml_folders(&entry, &below, folders);
+        } else if let Some(stem) = name.strip_suffix(".eml") {
+            let bytes = fs::read(&entry).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+            let (letters, received) = match stem.rsplit_once(',') {
+                Some((base, letters)) => {
+                    let received = compact(base);
+                    assert_eq!(modified(&entry), received, "{name}: another time than in its name");
+                    (letters, received)
+                }
+                None => ("", modified(&entry)),
+            };
+            messages.push(Message {
+                body: Body::of(&bytes),
+                flags: sorted(flags(letters, &keywords, &name)),
+                received,
+            });
+        } else {
+            assert!(name.starts_with(".whimbrel-"), "{name}: what is it?");
+        }
+    }
+    if !path.is_empty() {
+        folders.push(Folder {
+            path: path.to_vec(),
+            special: None,
+            subscribed: true,
+            selectable: true,
+            messages,
+        });
+    }
+}
+
+/// `20240229T123456Z` at the beginning of a name, in seconds since 1970.
+fn compact(name: &str) -> i64 {
+    let number = |from: usize, to: usize| name[from..to].parse().unwrap_or_else(|_| panic!("no date in {name}"));
+    assert_eq!((&name[8..9], &name[15..17]), ("T", "Z."), "{name}");
+    instant(
+        number(0, 4),
+        number(4, 6),
+        number(6, 8),
+        number(9, 11),
+        number(11, 13),
+        number(13, 15),
+    )
+}
+
+fn decoded(name: &str) -> String {
+    let mut parts = name.split('%');
+    let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        out.push(u8::from_str_radix(&part[..2], 16).unwrap_or_else(|_| panic!("{name}: no escape")));
+        out.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(out).unwrap_or_else(|_| panic!("{name}: no UTF-8"))
 }
 
 fn entries(path: &Path) -> Vec<PathBuf> {

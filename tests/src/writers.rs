@@ -1,4 +1,4 @@
-//! Puts the corpus where a migration finds it: into an IMAP account, a Maildir tree, an mbox spool.
+//! Puts the corpus where a migration finds it: into an IMAP account, a Maildir tree, an mbox spool, folders of .eml files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -177,4 +177,18 @@ pub fn mbox(path: &Path, messages: &[Message]) {
         out.push(b'\n');
     }
     fs::write(path, out).expect("own folder");
+}
+
+/// Writes folders of `.eml` files as mail programs export them: a directory a folder, a file a message, dated as it was
+/// received. Flags are lost.
+pub fn eml(root: &Path, account: &Account) {
+    for folder in &account.folders {
+        let path = folder.path.iter().fold(root.to_owned(), |path, name| path.join(name));
+        fs::create_dir_all(&path).expect("own folder");
+        for (number, message) in folder.messages.iter().enumerate() {
+            let file = path.join(format!("Message {number}.eml"));
+            fs::write(&file, message.bytes()).expect("own folder");
+            set_modified(&file, message.received);
+        }
+    }
 }

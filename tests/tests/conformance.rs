@@ -13,7 +13,7 @@ use whimbrel_model::Timestamp;
 use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig};
 use whimbrel_tests::account::{Account, Folder, Message};
 use whimbrel_tests::run::plugin;
-use whimbrel_tests::servers::{Dovecot, PASSWORD, Server};
+use whimbrel_tests::servers::{Dovecot, Options, PASSWORD, Server};
 use whimbrel_tests::snapshot::Snapshot;
 use whimbrel_tests::{corpus, scratch, writers};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret, Timeouts};
@@ -207,6 +207,55 @@ async fn mbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn eml() {
+    let folder = scratch::folder("conformance");
+    let root = folder.path().join("from/alice");
+    let mut account = corpus::ordinary(204, 60);
+    for message in account.folders.iter_mut().flat_map(|folder| &mut folder.messages) {
+        message.flags.clear();
+    }
+    writers::eml(&root, &account);
+    let place = {
+        let root = root.clone();
+        Arc::new(move |path: &[String]| path.iter().fold(root.clone(), |path, name| path.join(name)))
+    };
+    let (adding, removing) = (Arc::clone(&place), place);
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let file = adding(&add.collection.path).join(format!("New {}.eml", add.content.len()));
+            async move { fs::write(file, &add.content).map_err(|error| error.to_string()) }
+        }),
+        remove: hook(move |remove: Remove| {
+            let folder = removing(&remove.collection.path);
+            async move {
+                let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+                let mut files = entries.map(|entry| entry.unwrap().path());
+                let file = files.find(|file| fs::read(file).is_ok_and(|bytes| bytes == remove.content));
+                fs::remove_file(file.ok_or("no file holds it")?).map_err(|error| error.to_string())
+            }
+        }),
+        digest: hook(move |()| {
+            let root = root.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+        ..Hooks::default()
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(
+                folder.path(),
+                &json!({ "root": "from", "user": "alice", "dates": "file" }),
+            ),
+            content: content(&account),
+            hooks,
+        }),
+        destination: Some(spec(folder.path(), &json!({ "root": "to", "user": "alice" }))),
+        excused: Vec::new(),
+    };
+    passes(&loaded("eml", folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory() {
     let folder = scratch::folder("conformance");
     let settings = json!({ "messages": 40, "mailboxes": 3 });
@@ -253,6 +302,91 @@ async fn memory() {
         excused: Vec::new(),
     };
     passes(&plugin, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pop3_with_dovecot() {
+    let folder = scratch::folder("conformance");
+    let server = Arc::new(Dovecot::start(&Options {
+        pop3: true,
+        ..Options::default()
+    }));
+    let mut account = Account {
+        folders: vec![Folder::new(&["INBOX"]).with(corpus::bulk(205, 40))],
+    };
+    let (filling, filled) = (Arc::clone(&server), account.clone());
+    behind(move || writers::imap(&mut filling.imap("alice"), '/', &filled))
+        .await
+        .unwrap();
+    for message in &mut account.folders[0].messages {
+        message.flags.clear();
+    }
+    let mut known = content(&account);
+    for item in known.iter_mut().flat_map(|folder| &mut folder.items) {
+        // POP3 tells no such date; what the message's own head tells is for other tests.
+        item.received = None;
+        // And its lines end with a line end, the last one too.
+        if !item.content.ends_with(b"\n") {
+            item.content = [&item.content[..], b"\r\n"].concat().into();
+        }
+    }
+    let servers: [Arc<Dovecot>; 3] = std::array::from_fn(|_| Arc::clone(&server));
+    let [adding, removing, digesting] = servers;
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let server = Arc::clone(&adding);
+            behind(move || {
+                let reply = server.imap("alice").append("INBOX", &[], corpus::NOON, &add.content);
+                assert!(reply.ok(), "{reply:?}");
+            })
+        }),
+        remove: hook(move |remove: Remove| {
+            let server = Arc::clone(&removing);
+            behind(move || {
+                let mut imap = server.imap("alice");
+                imap.select("INBOX");
+                let all = imap.fetch_all();
+                let uid = all
+                    .iter()
+                    .find(|message| message.body.bytes.as_deref() == Some(&remove.content[..]))
+                    .map(|message| message.uid.to_string());
+                imap.remove(&uid.expect("it is there"));
+            })
+        }),
+        digest: hook(move |()| {
+            let server = Arc::clone(&digesting);
+            behind(move || {
+                let own = [
+                    "dovecot.index",
+                    "dovecot-uidlist",
+                    "dovecot.list.index",
+                    "dovecot-uidvalidity",
+                ];
+                let files = Snapshot::take(&server.store("alice"), &own);
+                let recent = server.imap("alice").status("INBOX", "RECENT");
+                let unseen = server.imap("alice").status("INBOX", "UNSEEN");
+                format!("{recent} {unseen} {files:?}")
+            })
+        }),
+        ..Hooks::default()
+    };
+    let settings = json!({ "host": "127.0.0.1", "port": server.pop3_port(), "tls": "insecure", "user": "alice" });
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: AccountSpec {
+                credentials: Credentials::Password {
+                    user: "alice".to_owned(),
+                    password: Secret::new(PASSWORD.to_owned()),
+                },
+                ..spec(folder.path(), &settings)
+            },
+            content: known,
+            hooks,
+        }),
+        destination: None,
+        excused: Vec::new(),
+    };
+    passes(&loaded("pop3", folder.path()).await, &subject).await;
 }
 
 /// Does something with a mailbox through the independent client, on a thread where it may block and panic.

@@ -16,7 +16,7 @@ use whimbrel_tests::servers::{Dovecot, Server};
 use whimbrel_tests::trouble::{QUIET, cuts};
 use whimbrel_tests::{corpus, readers, writers};
 
-/// How often each pair is killed: over all nine, more than 200 times.
+/// How often each pair is killed: over all sixteen, more than 350 times.
 const ROUNDS: u32 = 24;
 
 /// One end of a migration.
@@ -24,6 +24,7 @@ enum End {
     Server(Box<(Dovecot, Proxy)>),
     Maildir(TempDir),
     Mbox(TempDir),
+    Eml(TempDir),
 }
 
 impl End {
@@ -52,13 +53,14 @@ impl End {
             Self::Server(server) => imap_side_at(side, server.1.port(), None),
             Self::Maildir(tree) => local_side(side, "maildir", &root(tree)),
             Self::Mbox(tree) => local_side(side, "mbox", &root(tree)),
+            Self::Eml(tree) => local_side(side, "eml", &format!("{}, dates = \"file\"", root(tree))),
         }
     }
 
     fn account(&self) -> String {
         match self {
             Self::Server(_) => account("alice"),
-            Self::Maildir(_) | Self::Mbox(_) => "{ user = \"alice\" }".to_owned(),
+            Self::Maildir(_) | Self::Mbox(_) | Self::Eml(_) => "{ user = \"alice\" }".to_owned(),
         }
     }
 
@@ -66,6 +68,7 @@ impl End {
         match self {
             Self::Server(server) => writers::imap(&mut server.0.imap("alice"), '/', mail),
             Self::Maildir(tree) => writers::maildir(&tree.path().join("alice"), mail),
+            Self::Eml(tree) => writers::eml(&tree.path().join("alice"), mail),
             Self::Mbox(tree) => {
                 fs::create_dir(tree.path().join("alice")).unwrap();
                 for folder in &mail.folders {
@@ -80,6 +83,7 @@ impl End {
         match self {
             Self::Server(server) => Account::read(&mut server.0.imap("alice")),
             Self::Maildir(tree) => readers::maildir(&tree.path().join("alice")),
+            Self::Eml(tree) => readers::eml(&tree.path().join("alice")),
             Self::Mbox(tree) => {
                 let folders = mail.folders.iter().map(|folder| Folder {
                     messages: readers::mbox(&spool(&tree.path().join("alice"), &folder.path[0])),
@@ -159,7 +163,7 @@ fn survive(seed: u64, from: impl Fn(&Account) -> End, to: impl Fn(&Account) -> E
     } else {
         let elsewhere = match &to {
             End::Maildir(_) => maildir(&mail),
-            End::Mbox(_) | End::Server(_) => mbox(&mail),
+            End::Mbox(_) | End::Eml(_) | End::Server(_) => mbox(&mail),
         };
         let start = Instant::now();
         job(&from, &elsewhere).migrate();
@@ -206,6 +210,10 @@ fn mbox(_: &Account) -> End {
     End::Mbox(scratch::folder("mbox"))
 }
 
+fn eml(_: &Account) -> End {
+    End::Eml(scratch::folder("eml"))
+}
+
 #[test]
 fn from_server_to_server() {
     survive(301, server, server);
@@ -249,4 +257,39 @@ fn from_mbox_to_maildir() {
 #[test]
 fn from_mbox_to_mbox() {
     survive(309, mbox, mbox);
+}
+
+#[test]
+fn from_server_to_eml() {
+    survive(310, server, eml);
+}
+
+#[test]
+fn from_eml_to_server() {
+    survive(311, eml, server);
+}
+
+#[test]
+fn from_maildir_to_eml() {
+    survive(312, maildir, eml);
+}
+
+#[test]
+fn from_eml_to_maildir() {
+    survive(313, eml, maildir);
+}
+
+#[test]
+fn from_mbox_to_eml() {
+    survive(314, mbox, eml);
+}
+
+#[test]
+fn from_eml_to_mbox() {
+    survive(315, eml, mbox);
+}
+
+#[test]
+fn from_eml_to_eml() {
+    survive(316, eml, eml);
 }

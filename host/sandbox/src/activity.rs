@@ -62,6 +62,7 @@ pub(crate) enum Interface {
     Files,
     Imap,
     Log,
+    Tcp,
 }
 
 /// How often a connector called the host, by interface.
@@ -72,6 +73,7 @@ pub struct HostCalls {
     pub files: u64,
     pub imap: u64,
     pub log: u64,
+    pub tcp: u64,
 }
 
 /// What an account's connector used and tried so far; stable JSON.
@@ -129,6 +131,7 @@ struct Counters {
     files: AtomicU64,
     imap: AtomicU64,
     log: AtomicU64,
+    tcp: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     traps: AtomicU64,
@@ -163,6 +166,7 @@ impl Activity {
                 files: of(&all.files),
                 imap: of(&all.imap),
                 log: of(&all.log),
+                tcp: of(&all.tcp),
             },
             bytes_in: of(&all.bytes_in),
             bytes_out: of(&all.bytes_out),
@@ -188,6 +192,7 @@ impl Activity {
             Interface::Files => &self.0.files,
             Interface::Imap => &self.0.imap,
             Interface::Log => &self.0.log,
+            Interface::Tcp => &self.0.tcp,
         };
         add(counter, 1);
     }
@@ -289,7 +294,7 @@ mod tests {
         activity.refuse(Attempt::ClearText, "mail.example:143");
         assert_eq!(
             serde_json::to_string(&activity.usage()).unwrap(),
-            r#"{"calls":1,"computing_ms":2,"peak_memory":10,"instances":0,"host_calls":{"blobs":0,"files":0,"imap":1,"log":0},"bytes_in":0,"bytes_out":0,"traps":0,"timeouts":0,"memory_refusals":0,"refused":[{"attempt":"clear-text","what":"mail.example:143","count":1}],"refused_more":0}"#
+            r#"{"calls":1,"computing_ms":2,"peak_memory":10,"instances":0,"host_calls":{"blobs":0,"files":0,"imap":1,"log":0,"tcp":0},"bytes_in":0,"bytes_out":0,"traps":0,"timeouts":0,"memory_refusals":0,"refused":[{"attempt":"clear-text","what":"mail.example:143","count":1}],"refused_more":0}"#
         );
     }
 }

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         "whimbrel:connector/blobs.writer": crate::host::blobs::Writer,
         "whimbrel:connector/imap.session": crate::host::imap::Session,
         "whimbrel:connector/files.folder": crate::host::files::Folder,
+        "whimbrel:connector/tcp.connection": crate::host::tcp::Connection,
     },
     trappable_error_type: { "whimbrel:connector/types.failure" => crate::host::HostError },
 });

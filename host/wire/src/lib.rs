@@ -1,4 +1,5 @@
-//! Native protocol clients and the bodies they carry: IMAP, OAuth, TLS, files, blobs, credentials.
+//! Native protocol clients and the bodies they carry: IMAP, OAuth, connections for protocols of lines, TLS, files, blobs,
+//! credentials.
 
 mod blob;
 mod credentials;
@@ -6,6 +7,8 @@ mod files;
 pub mod imap;
 pub mod oauth;
 mod places;
+mod reach;
+pub mod tcp;
 mod tls;
 
 #[cfg(feature = "fuzzing")]

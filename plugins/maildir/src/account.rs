@@ -5,10 +5,10 @@ use whimbrel_folders::{Disk, Fetched, roles};
 use whimbrel_plugin::{Change, Collection, Failure, ItemMeta, Page, Pager, Result};
 
 use crate::cursor::{Cursor, Order, Position, Stamp};
-use crate::keywords::Keywords;
 use crate::layout::{Layout, Names, Spelling, Subscriptions, detect_spelling};
 use crate::names;
 use crate::window::{File, Window, order_now, uid_list};
+use whimbrel_folders::keywords::Keywords;
 
 /// Id of the root's own folder; every other folder's id is its directory.
 const ROOT_ID: &str = ".";
@@ -18,8 +18,8 @@ const DEPTH: usize = 64;
 const ROUNDS: u32 = 2;
 /// Windows that one call looks through without an answer.
 const WINDOWS: usize = 5;
-/// Bytes of a `dovecot-keywords`, `subscriptions` or sequence file that are looked at.
-pub const SMALL_FILE: u64 = 1 << 20;
+/// Bytes of a `dovecot-keywords` or `subscriptions` file that are looked at.
+const SMALL_FILE: u64 = 1 << 20;
 
 /// A Maildir with its folders.
 #[derive(Debug)]

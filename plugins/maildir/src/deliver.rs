@@ -1,15 +1,15 @@
 //! An account, written: delivery by way of `tmp`, flags by renaming.
 
 use whimbrel_folders::disk::{READ_BYTES, join};
-use whimbrel_folders::{Body, Disk, roles};
+use whimbrel_folders::{Body, Disk, roles, sequence};
 use whimbrel_plugin::{Collection, Failure, ItemMeta, Outcome, Placement, Remark, Result, Role};
 
-use crate::account::{Account, SMALL_FILE, id_of};
+use crate::account::{Account, id_of};
 use crate::cursor::Cursor;
-use crate::keywords::Keywords;
 use crate::layout::Layout;
 use crate::names::{self, Unique};
 use crate::window::Window;
+use whimbrel_folders::keywords::Keywords;
 
 /// Holds the sequence of the next delivery into a folder, in decimal digits.
 const SEQUENCE: &str = "whimbrel-sequence";
@@ -100,8 +100,7 @@ impl<D: Disk> Account<D> {
 
     /// The sequence that the next delivery gets: as the sequence file says, or one more than the highest in use.
     fn sequence(&self, directory: &str) -> Result<u64> {
-        let written = self.disk.small_file(&join(directory, SEQUENCE), SMALL_FILE)?;
-        if let Some(number) = written.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok()) {
+        if let Some(number) = sequence::next(&self.disk, &join(directory, SEQUENCE))? {
             return Ok(number);
         }
         let (mut next, mut after) = (1, String::new());
@@ -117,16 +116,10 @@ impl<D: Disk> Account<D> {
         }
     }
 
-    /// Takes `count` sequences. They are written down before they are used: whoever asks for a watermark afterwards,
-    /// from whatever process, gets one behind them.
+    /// Takes `count` sequences.
     fn reserve(&self, directory: &str, count: usize) -> Result<u64> {
         let first = self.sequence(directory)?;
-        let next = first.saturating_add(count as u64);
-        self.disk.write(
-            &join(directory, SEQUENCE),
-            &D::Body::from_bytes(format!("{next}\n").as_bytes()),
-            true,
-        )?;
+        sequence::reserve(&self.disk, &join(directory, SEQUENCE), first, count)?;
         Ok(first)
     }
 
@@ -361,11 +354,7 @@ fn seconds(unix_ms: i64) -> u64 {
 }
 
 fn unique_for(sequence: u64, received_ms: Option<i64>, content: &impl Body) -> Unique {
-    let hash = content
-        .hash()
-        .iter()
-        .take(8)
-        .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    let hash = sequence::short_hash(content);
     let size = content.size();
     let virtual_size = (size <= COUNTED_BYTES).then(|| size + bare_line_feeds(content));
     Unique {

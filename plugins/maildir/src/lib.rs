@@ -4,7 +4,6 @@ mod account;
 mod cursor;
 mod deliver;
 mod destination;
-mod keywords;
 mod layout;
 mod names;
 mod settings;

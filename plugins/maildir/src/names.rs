@@ -1,16 +1,7 @@
 //! Names of message files: `unique:2,FLAGS` (Maildir), and the unique names that this connector gives.
 
-use crate::keywords::Keywords;
-
-/// The letters of Maildir, in the order in which a name holds them, and what they mean.
-const LETTERS: [(char, &str); 6] = [
-    ('D', "\\Draft"),
-    ('F', "\\Flagged"),
-    ('P', "$Forwarded"),
-    ('R', "\\Answered"),
-    ('S', "\\Seen"),
-    ('T', "\\Deleted"),
-];
+use whimbrel_folders::keywords::Keywords;
+use whimbrel_folders::letters;
 
 /// Base name and info of a file name: `("1.M2.host,S=3", "2,S")`. The info is empty where there is none. Besides `:`,
 /// the separators `;` and `!` of file systems without colons are known.
@@ -26,56 +17,21 @@ pub fn split(file: &str) -> (&str, &str) {
 
 /// The flags that this info tells, in IMAP's spelling. Letters without a meaning tell nothing.
 pub fn flags(info: &str, keywords: &Keywords) -> Vec<String> {
-    let mut flags: Vec<String> = Vec::new();
-    for letter in letters(info).chars() {
-        let flag = match LETTERS.iter().find(|(known, _)| *known == letter) {
-            Some((_, flag)) => Some(*flag),
-            None => keywords.name(letter),
-        };
-        if let Some(flag) = flag
-            && !flags.iter().any(|known| known.eq_ignore_ascii_case(flag))
-        {
-            flags.push(flag.to_owned());
-        }
-    }
-    flags
+    letters::flags(letters_of(info), keywords)
 }
 
 /// The info for these flags, made on top of the one that the file has now: letters without a meaning and what other
 /// programs wrote behind a second comma stay. Keywords get a letter; true where there was none left for one.
 pub fn info(flags: &[String], keywords: &mut Keywords, now: &str) -> (String, bool) {
-    let mut chosen: Vec<char> = letters(now)
-        .chars()
-        .filter(|&letter| LETTERS.iter().all(|(known, _)| *known != letter) && keywords.name(letter).is_none())
-        .collect();
-    let mut dropped = false;
-    for flag in flags {
-        if flag.eq_ignore_ascii_case("\\Recent") || flag.is_empty() {
-            continue;
-        }
-        let letter = LETTERS
-            .iter()
-            .find(|(_, known)| known.eq_ignore_ascii_case(flag))
-            .map(|(letter, _)| *letter);
-        chosen.extend(letter);
-        // Dovecot does not know `P`: forwarded messages get the keyword as well.
-        if letter.is_none_or(|letter| letter == 'P') {
-            match keywords.letter_for(flag) {
-                Some(letter) => chosen.push(letter),
-                None => dropped |= letter.is_none(),
-            }
-        }
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
+    let (chosen, dropped) = letters::letters(flags, keywords, letters_of(now));
     let tail = now
         .strip_prefix("2,")
         .and_then(|rest| rest.find(',').map(|at| &rest[at..]))
         .unwrap_or_default();
-    (format!("2,{}{tail}", chosen.into_iter().collect::<String>()), dropped)
+    (format!("2,{chosen}{tail}"), dropped)
 }
 
-fn letters(info: &str) -> &str {
+fn letters_of(info: &str) -> &str {
     info.strip_prefix("2,")
         .map_or("", |rest| rest.split(',').next().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! From_ lines: `From sender date`, which set messages apart (RFC 4155).
 
-use crate::dates::{self, Date};
+use whimbrel_folders::dates::{self, Date};
 
 /// The longest From_ line that is believed, in bytes.
 const LONGEST: usize = 1024;

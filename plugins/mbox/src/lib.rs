@@ -2,7 +2,6 @@
 
 mod account;
 mod cursor;
-mod dates;
 mod deliver;
 mod destination;
 mod from_line;

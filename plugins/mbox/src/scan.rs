@@ -3,10 +3,10 @@
 use whimbrel_folders::Body;
 use whimbrel_folders::hash::Fnv;
 
-use crate::dates::Date;
 use crate::from_line;
 use crate::lines::{Line, Lines};
 use crate::marks::{Field, MASK, Marks, field};
+use whimbrel_folders::dates::Date;
 
 /// How a spool keeps lines of a message that look like a From_ line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! Courier IMAP 5.0, as root: Maildir, separator `.`, prefix `INBOX.`, no LITERAL+, no CONDSTORE.
+//! Courier IMAP 5.0 and its POP3 server, as root: Maildir, separator `.`, prefix `INBOX.`, no LITERAL+, no CONDSTORE.
 //!
 //! Courier's authentication daemon reads `/etc/courier` and answers in `/run/courier`, whatever its settings say. So
 //! each server gets both folders for itself, in a private mount namespace that ends with it: several run side by
@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
@@ -26,7 +26,8 @@ pub struct Courier {
     _process: Process,
     authority: Authority,
     port: u16,
-    _folder: TempDir,
+    pop3_port: u16,
+    folder: TempDir,
 }
 
 impl Server for Courier {
@@ -43,9 +44,9 @@ impl Server for Courier {
     }
 }
 
-/// Arguments: the folder, the unpacked package, the port.
+/// Arguments: the folder, the unpacked package and the port for IMAP, and both for POP3.
 const START: &str = r#"
-folder=$1; root=$2; port=$3
+folder=$1; root=$2; port=$3; pop3=$4; pop3_port=$5
 mount --make-rprivate / && mount --bind "$folder/etc" /etc/courier && mkdir -p /run/courier &&
 mount --bind "$folder/run" /run/courier || exit 70
 makeuserdb || exit 71
@@ -54,11 +55,23 @@ for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -S /run/cour
 set -a; . "$root/etc/courier/imapd"; set +a
 export IMAP_CAPABILITY="IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
 export MAXDAEMONS=100 MAXPERIP=100 ADDRESS=127.0.0.1 PORT=$port MAILDIRPATH=Maildir IMAP_EMPTYTRASH= IMAP_CHECK_ALL_FOLDERS=0 IMAP_ENHANCEDIDLE=0
+POP3AUTH="PLAIN" PORT=$pop3_port /usr/sbin/couriertcpd -address=127.0.0.1 -maxprocs=100 -maxperip=100 -nodnslookup -noidentlookup \
+  "$pop3_port" "$pop3/courierpop3login" "$pop3/courierpop3d" Maildir &
 exec /usr/sbin/couriertcpd -address=127.0.0.1 -maxprocs=100 -maxperip=100 -nodnslookup -noidentlookup "$port" \
   "$root/usr/lib/courier/courier/imaplogin" "$root/usr/bin/imapd" Maildir
 "#;
 
 impl Courier {
+    /// Where the mail of a user lies.
+    pub fn store(&self, user: &str) -> PathBuf {
+        self.folder.path().join("mail").join(user).join("Maildir")
+    }
+
+    /// Where it speaks POP3, in clear text.
+    pub fn pop3_port(&self) -> u16 {
+        self.pop3_port
+    }
+
     /// Starts it and waits until it answers.
     pub fn start() -> Self {
         assert!(
@@ -84,11 +97,14 @@ impl Courier {
         require("makeuserdb", packages);
         let makedir = require("maildirmake.courier", packages);
         let imapd = require_unpacked("courier-imap", "usr/bin/imapd");
+        let pop3d = require_unpacked("courier-pop", "usr/lib/courier/courier/courierpop3d");
         let folder = scratch::folder("courier");
         let path = folder.path();
         // Where the user `mail` may go, which a target folder in somebody's home is not.
         let root = path.join("courier-imap");
         copy(imapd.ancestors().nth(3).expect("three levels"), &root);
+        let pop3 = path.join("courier-pop");
+        copy(pop3d.parent().expect("a folder"), &pop3);
         let authority = Authority::create(path);
         for part in ["etc", "run/authdaemon", "mail"] {
             fs::create_dir_all(path.join(part)).expect("own folder");
@@ -122,7 +138,7 @@ impl Courier {
                 .expect("maildirmake runs");
             assert!(made.success(), "maildirmake.courier failed");
             let home = home.display();
-            users += &format!("{user}\tuid=8|gid=8|home={home}|mail={home}/Maildir|imappw={secret}\n");
+            users += &format!("{user}\tuid=8|gid=8|home={home}|mail={home}/Maildir|imappw={secret}|pop3pw={secret}\n");
         }
         fs::write(path.join("etc/userdb"), users).expect("own folder");
         fs::set_permissions(path.join("etc/userdb"), fs::Permissions::from_mode(0o600)).expect("own file");
@@ -137,23 +153,26 @@ impl Courier {
                 "there is no {owner}: apt-get install --no-install-recommends {packages}"
             );
         }
-        let [port] = free_ports();
+        let [port, pop3_port] = free_ports();
         let process = Process::start(
             path,
             Command::new("unshare")
                 .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", START, "sh"])
                 .arg(path)
                 .arg(&root)
-                .arg(port.to_string()),
+                .arg(port.to_string())
+                .arg(&pop3)
+                .arg(pop3_port.to_string()),
         );
-        if !process.ready(port, "Courier-IMAP ready") {
+        if !process.ready(port, "Courier-IMAP ready") || !process.ready(pop3_port, "+OK") {
             return Err(tail(&path.join("output")));
         }
         Ok(Self {
             _process: process,
             authority,
             port,
-            _folder: folder,
+            pop3_port,
+            folder,
         })
     }
 }

@@ -16,6 +16,8 @@ use crate::authority::{Authority, Certificate};
 use crate::scratch;
 
 const CONFIGURATION: &str = "dovecot.conf";
+/// What it is made of.
+const PACKAGES: &str = "dovecot-core dovecot-imapd dovecot-pop3d";
 
 /// How Dovecot stores mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct Options {
     pub compress: bool,
     /// Whether it takes Dovecot's own protocol for copying (doveadm's dsync) over TCP.
     pub dsync: bool,
+    /// Whether it speaks POP3 as well.
+    pub pop3: bool,
     /// Whether its folder lies on disk even where there is room in memory: for the very large.
     pub on_disk: bool,
     /// What its certificate is like.
@@ -79,6 +83,7 @@ impl Default for Options {
             sent: "Sent",
             compress: false,
             dsync: false,
+            pop3: false,
             on_disk: false,
             certificate: Certificate::Good,
             newest_tls: None,
@@ -98,6 +103,8 @@ pub struct Dovecot {
     port: u16,
     tls_port: u16,
     dsync_port: u16,
+    pop3_port: u16,
+    pop3_tls_port: u16,
 }
 
 impl Server for Dovecot {
@@ -134,7 +141,7 @@ impl Dovecot {
 
     /// The end of its log where it does not start, perhaps because somebody was quicker to take the port.
     fn attempt(options: &Options) -> Result<Self, String> {
-        let program = require("dovecot", "dovecot-core dovecot-imapd");
+        let program = require("dovecot", PACKAGES);
         let folder = if options.on_disk {
             scratch::on_disk("dovecot")
         } else {
@@ -147,7 +154,7 @@ impl Dovecot {
         }
         let (uid, gid) = owner();
         chown(path.join("mail"), Some(uid), Some(gid)).expect("own folder");
-        let ports @ [port, tls_port, dsync_port] = free_ports();
+        let ports @ [port, tls_port, dsync_port, pop3_port, pop3_tls_port] = free_ports();
         let greeting = format!("whimbrel testbed {}-{port}", std::process::id());
         let configuration = configuration(path, options, &authority, ports, &greeting);
         let file = path.join(CONFIGURATION);
@@ -174,6 +181,8 @@ impl Dovecot {
             port,
             tls_port,
             dsync_port,
+            pop3_port,
+            pop3_tls_port,
             folder,
         })
     }
@@ -185,7 +194,7 @@ impl Dovecot {
         }
         thread::sleep(away);
         let file = self.configuration();
-        let program = require("dovecot", "dovecot-core dovecot-imapd");
+        let program = require("dovecot", PACKAGES);
         let mut command = Command::new(&program);
         let process = Process::start(self.folder.path(), command.arg("-F").arg("-c").arg(&file));
         assert!(process.ready(self.port, "whimbrel testbed"), "{}", self.log());
@@ -249,6 +258,16 @@ impl Dovecot {
         self.dsync_port
     }
 
+    /// Where it speaks POP3 in clear text and with STLS, if it was started with [`Options::pop3`].
+    pub fn pop3_port(&self) -> u16 {
+        self.pop3_port
+    }
+
+    /// Where it speaks POP3 over TLS, if it was started with [`Options::pop3`].
+    pub fn pop3_tls_port(&self) -> u16 {
+        self.pop3_tls_port
+    }
+
     /// Its certificate.
     pub fn certificate(&self) -> &Path {
         &self.authority.certificate
@@ -275,7 +294,7 @@ fn configuration(
     folder: &Path,
     options: &Options,
     authority: &Authority,
-    [port, tls_port, dsync_port]: [u16; 3],
+    [port, tls_port, dsync_port, pop3_port, pop3_tls_port]: [u16; 5],
     greeting: &str,
 ) -> String {
     let (uid, gid) = owner();
@@ -311,6 +330,7 @@ fn configuration(
     let separator = options.separator;
     let prefix = options.prefix;
     let sent = options.sent;
+    let protocols = if options.pop3 { "imap pop3" } else { "imap" };
     let mut text = format!(
         r#"base_dir = {d}/run
 state_dir = {d}/state
@@ -318,7 +338,7 @@ instance_name = whimbrel-{port}
 log_path = {d}/log
 mail_temp_dir = {d}/run
 login_greeting = {greeting}
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 default_process_limit = 1024
 default_client_limit = 4096
@@ -419,6 +439,17 @@ protocol imap {{
             text,
             "doveadm_password = {password}\nservice doveadm {{\n  inet_listener {{\n    port = {dsync_port}\n  }}\n}}"
         );
+    }
+    if options.pop3 {
+        let _ = writeln!(
+            text,
+            "service pop3-login {{\n  service_count = 0\n  client_limit = 1000\n  inet_listener pop3 {{\n    port = {pop3_port}\n  }}\n  \
+             inet_listener pop3s {{\n    port = {pop3_tls_port}\n    ssl = yes\n  }}\n}}\n\
+             protocol pop3 {{\n  mail_max_userip_connections = 1000\n}}"
+        );
+        if !geteuid().is_root() {
+            text.push_str("service pop3-login {\n  chroot =\n}\n");
+        }
     }
     if !geteuid().is_root() {
         let name = user_name();

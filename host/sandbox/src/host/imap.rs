@@ -43,7 +43,7 @@ impl State {
     }
 
     /// Whom to trust.
-    async fn tls(&mut self) -> Result<Tls, Failure> {
+    pub(crate) async fn tls(&mut self) -> Result<Tls, Failure> {
         let spec = self.grants.account()?;
         let (ca, pins, trust) = (spec.ca.clone(), spec.pins.clone(), Arc::clone(&self.trust));
         tokio::task::spawn_blocking(move || trust.with(ca.as_deref(), &pins))

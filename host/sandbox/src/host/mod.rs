@@ -4,6 +4,7 @@ pub(crate) mod blobs;
 pub(crate) mod files;
 pub(crate) mod imap;
 pub(crate) mod log;
+pub(crate) mod tcp;
 pub(crate) mod wasi;
 
 use wasmtime::component::ResourceTableError;

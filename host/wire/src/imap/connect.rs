@@ -1,20 +1,16 @@
 //! From a host name to a session: connection, TLS, greeting, login, and what is learnt on the way.
 
-use std::io;
-use std::net::SocketAddr;
-
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
 use whimbrel_model::Failure;
 
 use super::auth;
 use super::errors::{Attempt, garbled};
-use super::link::{Link, Stream};
+use super::link::Link;
 use super::parse::{Kind, Response, Status};
 use super::session::Session;
 use super::talk::{Part, Talk};
 use super::{Security, Target};
-use crate::{Credentials, Protection, Secret, Tls};
+use crate::reach::{Server, Stream};
+use crate::{Credentials, Protection, Secret};
 
 /// What the server said first.
 pub(super) struct Greeting {
@@ -67,13 +63,13 @@ impl Session {
     /// The same with what is in the target.
     async fn connect_once(target: &Target) -> Result<Self, Failure> {
         let host = &target.host;
-        let stream = open(target).await?;
+        let stream = server(target).open().await?;
         let local = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
         let (stream, protection) = match target.security {
-            Security::Implicit => match secure(target, Box::new(stream)).await {
-                Ok((stream, protection)) => (stream, Some(protection)),
-                Err(failure) => return Err(diagnose(target, failure).await),
-            },
+            Security::Implicit => {
+                let (stream, protection) = server(target).open_secure(stream).await?;
+                (stream, Some(protection))
+            }
             Security::StartTls | Security::Insecure => (Box::new(stream) as Box<dyn Stream>, None),
         };
         let mut session = Self::over(target, stream, target.compress.unwrap_or(!local))
@@ -112,89 +108,12 @@ impl Session {
     }
 }
 
-async fn open(target: &Target) -> Result<TcpStream, Failure> {
-    let (host, port, patience) = (&target.host, target.port, target.timeouts.connect);
-    let unresolved = |error: &str| {
-        Failure::Unavailable(format!(
-            "the host name `{host}` cannot be resolved ({error}): check `host` in the settings"
-        ))
-    };
-    let addresses: Vec<SocketAddr> = timeout(patience, lookup_host((host.as_str(), port)))
-        .await
-        .map_err(|_| unresolved("no answer in time"))?
-        .map_err(|error| unresolved(&error.to_string()))?
-        .collect();
-    let mut last = unresolved("no address");
-    // Each address has its own time: one dead address family must not use up all of it.
-    for address in addresses.into_iter().take(8) {
-        match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // A failure costs speed alone.
-                let _ = stream.set_nodelay(true);
-                keep_little_unsent(&stream);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = refused(host, port, &error),
-            Err(_) => {
-                last = Failure::Unavailable(format!(
-                    "{host}:{port} does not answer within {} seconds: check `host` and `port`, and the firewall",
-                    patience.as_secs()
-                ));
-            }
-        }
-    }
-    Err(last)
-}
-
-/// Bytes that the system may hold before it sends them.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 128 << 10;
-
-/// Lets the system take no more than it can send soon. What it took it goes on sending after this process was killed,
-/// up to several megabytes; the less it is, the sooner a next run knows what arrived. What is under way on a long line
-/// does not count, so that costs no speed.
-fn keep_little_unsent(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-    #[cfg(not(target_os = "linux"))]
-    let _ = stream;
-}
-
-fn refused(host: &str, port: u16, error: &io::Error) -> Failure {
-    Failure::Unavailable(match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!(
-            "{host}:{port} refuses connections: nothing listens on this port (`port` in the settings), or a firewall \
-             refuses it"
-        ),
-        _ => format!("{host}:{port} cannot be reached: {error}"),
-    })
-}
-
-async fn secure(target: &Target, stream: Box<dyn Stream>) -> Result<(Box<dyn Stream>, Protection), Failure> {
-    let handshake = target.tls.connect(&target.host, target.port, stream);
-    match timeout(target.timeouts.connect, handshake).await {
-        Ok(shaken) => {
-            let (stream, protection) = shaken?;
-            Ok((Box::new(stream), protection))
-        }
-        Err(_) => Err(Failure::Unavailable(format!(
-            "{}:{} does not finish the TLS handshake within {} seconds: does this port speak TLS? (`tls` and `port` in \
-             the settings)",
-            target.host,
-            target.port,
-            target.timeouts.connect.as_secs()
-        ))),
-    }
-}
-
-/// Servers may break off without a word where no version of TLS suits both: then the failure says so.
-async fn diagnose(target: &Target, failure: Failure) -> Failure {
-    if !matches!(failure, Failure::Unavailable(_)) {
-        return failure;
-    }
-    match open(target).await {
-        Ok(again) => Tls::diagnose(&target.host, target.port, again).await.unwrap_or(failure),
-        Err(_) => failure,
+fn server(target: &Target) -> Server<'_> {
+    Server {
+        host: &target.host,
+        port: target.port,
+        tls: &target.tls,
+        patience: target.timeouts.connect,
     }
 }
 
@@ -295,6 +214,6 @@ async fn start_tls(target: &Target, link: Link, known: Option<Vec<String>>) -> R
     }
     // Whatever came in clear text after the OK is dropped with the old link: it may be an attacker's.
     let timeouts = talk.link.timeouts;
-    let (stream, protection) = secure(target, talk.into_link().into_stream()).await?;
+    let (stream, protection) = server(target).secure(talk.into_link().into_stream()).await?;
     Ok((Link::new(stream, timeouts), protection))
 }

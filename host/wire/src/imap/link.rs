@@ -15,15 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use whimbrel_model::Failure;
 
+use crate::reach::Stream;
 use crate::{Blob, BlobStore};
 
 use super::Timeouts;
 use super::errors::{Completion, garbled};
 use super::parse::{Kind, Response, Status, announced_literal, may_hold_literals};
-
-/// What a link runs over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug> Stream for T {}
 
 /// Bytes of one response that are kept in memory: by far enough for anything but a list of all messages.
 pub(super) const RESPONSE_BYTES: usize = 4 << 20;

@@ -1,4 +1,5 @@
-//! `dovecot-keywords`: which keyword each of the letters `a` to `z` stands for in a folder's file names.
+//! Which keyword each of the letters `a` to `z` stands for in a folder's file names; in the form of Dovecot's
+//! `dovecot-keywords`.
 
 /// Letters there are.
 const LETTERS: usize = 26;

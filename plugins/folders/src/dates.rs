@@ -1,4 +1,5 @@
-//! Dates of From_ lines: `asctime` (ISO C), with the additions that programs make.
+//! Dates as mail has them: `asctime` (ISO C) with the additions that programs make, as in From_ lines, and those of
+//! header fields (RFC 5322, 3.3 and 4.3).
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -41,8 +42,7 @@ pub struct Date {
 
 /// `Thu Jan  1 00:00:00 1970`, in UTC. Years beyond four digits are cut to what can be written.
 pub fn asctime(unix: i64) -> String {
-    let unix = unix.clamp(seconds_of(0, 1, 1), seconds_of(10_000, 1, 1) - 1);
-    let (days, second) = (unix.div_euclid(86_400), unix.rem_euclid(86_400));
+    let (days, second) = writable(unix);
     let (year, month, day) = civil(days);
     let weekday = usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0);
     let name = usize::try_from(month - 1).unwrap_or(0);
@@ -51,6 +51,85 @@ pub fn asctime(unix: i64) -> String {
         "{} {} {day:2} {hour:02}:{minute:02}:{second:02} {year:04}",
         DAYS[weekday], MONTHS[name]
     )
+}
+
+/// `20240229T123456Z`. Years beyond four digits are cut to what can be written.
+pub fn compact(unix: i64) -> String {
+    let (days, second) = writable(unix);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// The time that [`compact`] wrote, in seconds since 1970; none where it is none.
+pub fn from_compact(text: &str) -> Option<i64> {
+    let digits = |from: usize, to: usize| {
+        let part = text.get(from..to)?;
+        part.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| part.parse::<i64>().ok())?
+    };
+    if text.len() != 16 || text.get(8..9) != Some("T") || text.get(15..) != Some("Z") {
+        return None;
+    }
+    let days = days_of(
+        digits(0, 4)?,
+        digits(4, 6).filter(|month| (1..=12).contains(month))?,
+        digits(6, 8).filter(|day| (1..=31).contains(day))?,
+    );
+    let (hour, minute, second) = (digits(9, 11)?, digits(11, 13)?, digits(13, 15)?);
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The day and the second in it, cut to four digits of the year.
+fn writable(unix: i64) -> (i64, i64) {
+    let unix = unix.clamp(seconds_of(0, 1, 1), seconds_of(10_000, 1, 1) - 1);
+    (unix.div_euclid(86_400), unix.rem_euclid(86_400))
+}
+
+/// The date of a header field: `Thu, 29 Feb 2024 12:34:56 +0100 (CET)`, with or without the day's name, the seconds and
+/// the zone, comments passed over, years of two and three digits as RFC 5322, 4.3 reads them.
+pub fn of_field(text: &str) -> Option<Date> {
+    let text = without_comments(text).replace(',', " ");
+    let mut words = text.split_ascii_whitespace().peekable();
+    words.next_if(|word| {
+        word.get(..3)
+            .is_some_and(|name| DAYS.iter().any(|day| day.eq_ignore_ascii_case(name)))
+    });
+    let day = number(words.next()?, 1, 31)?;
+    let month = words.next()?.get(..3)?.to_owned();
+    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(&month))?;
+    let year = words.next()?;
+    let year = match (year.len(), number(year, 0, 9999)?) {
+        (1 | 2, year) if year < 50 => year + 2000,
+        (1..=3, year) => year + 1900,
+        (_, year) => year,
+    };
+    let time = clock(words.next()?)?;
+    let offset_minutes = words.next().filter(|word| is_zone(word)).and_then(offset).unwrap_or(0);
+    let days = days_of(year, i64::try_from(month).ok()? + 1, day);
+    Some(Date {
+        unix: days * 86_400 + time - i64::from(offset_minutes) * 60,
+        offset_minutes,
+    })
+}
+
+/// The text without what stands in parentheses.
+fn without_comments(text: &str) -> String {
+    let mut depth = 0_u32;
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '(' => depth = depth.saturating_add(1),
+            ')' => {
+                depth = depth.saturating_sub(1);
+                out.push(' ');
+            }
+            _ if depth == 0 => out.push(character),
+            _ => {}
+        }
+    }
+    out
 }
 
 fn seconds_of(year: i64, month: i64, day: i64) -> i64 {
@@ -213,7 +292,59 @@ mod tests {
         assert_eq!(asctime(i64::MIN), "Sat Jan  1 00:00:00 0000");
     }
 
+    #[test]
+    fn dates_of_header_fields() {
+        let read = |text: &str| of_field(text).map(|date| (date.unix, date.offset_minutes));
+        for (text, expected) in [
+            ("Thu, 29 Feb 2024 12:34:56 +0000", (1_709_210_096, 0)),
+            (" 29 Feb 2024 12:34:56 +0100 (CET)", (1_709_206_496, 60)),
+            ("Thu,29 Feb 2024 12:34 -0130", (1_709_215_440, -90)),
+            ("Thursday, 29 February 2024 12:34:56 EST", (1_709_228_096, -300)),
+            ("29 (the (leap) day) Feb 24 12:34:56 GMT", (1_709_210_096, 0)),
+            ("29 Feb 124 12:34:56", (1_709_210_096, 0)),
+            ("1 Jan 70 00:00:00 +0000", (0, 0)),
+        ] {
+            assert_eq!(read(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "Thu",
+            "29 Feb",
+            "29 Foo 2024 12:34:56",
+            "32 Feb 2024 12:34:56",
+            "29 Feb 2024 noon",
+            "ü, 1 é",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn compact_dates() {
+        assert_eq!(compact(1_709_210_096), "20240229T123456Z");
+        for text in [
+            "",
+            "20240229T123456",
+            "2024022912345600",
+            "20241329T123456Z",
+            "2024022üT12345Z",
+        ] {
+            assert_eq!(from_compact(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn compact_dates_come_back(unix in -62_000_000_000i64..250_000_000_000) {
+            prop_assert_eq!(from_compact(&compact(unix)), Some(unix));
+        }
+
+        #[test]
+        fn no_field_makes_it_fail(text in "\\PC{0,60}|[A-Z][a-z]{2}, [0-9]{1,3} [JFM][a-z]{2} [0-9]{1,5} [0-9:]{0,9} [+-][0-9]{0,5}") {
+            let _ = of_field(&text);
+            let _ = from_compact(&text);
+        }
+
         #[test]
         fn every_second_comes_back(unix in -60_000_000_000i64..250_000_000_000) {
             prop_assert_eq!(read(&asctime(unix)), Some((unix, 0)));
