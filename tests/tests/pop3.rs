@@ -8,12 +8,12 @@ use whimbrel_tests::account::{Account, Folder};
 use whimbrel_tests::compare::{Allow, assert_same};
 use whimbrel_tests::corpus;
 use whimbrel_tests::provider::Provider;
-use whimbrel_tests::proxy::{Plan, Proxy};
+use whimbrel_tests::proxy::{Fault, Plan, Proxy};
 use whimbrel_tests::run::{Job, account, imap_side, local_side, mailbox};
 use whimbrel_tests::scratch;
 use whimbrel_tests::servers::{Courier, Dovecot, Options, Server};
 use whimbrel_tests::snapshot::Snapshot;
-use whimbrel_tests::trouble::{QUIET, cuts, kill_and_resume, slow, until_finished};
+use whimbrel_tests::trouble::{QUIET, kill_and_resume, slow, until_finished};
 use whimbrel_tests::writers;
 
 /// Files in which Dovecot keeps what it knows of others: they say nothing of the mail.
@@ -205,10 +205,17 @@ fn connections_that_are_cut_lose_and_double_nothing() {
     let from = dovecot();
     writers::imap(&mut from.imap("alice"), '/', &inbox(corpus::bulk(98, 300)));
     let expected = read(&from);
+    let bytes = expected.bytes();
     let proxy = Proxy::start(
         from.pop3_port(),
         Plan {
-            fault: cuts(expected.bytes()),
+            // There are few connections, as one does for all: the first ones break, each somewhat later.
+            fault: Box::new(move |number, random| match number < 9 {
+                true => Fault::Cut {
+                    after: bytes / 12 * (number + 1) + random.below(bytes / 12),
+                },
+                false => Fault::None,
+            }),
             seed: 98,
             ..Plan::default()
         },

@@ -10,6 +10,8 @@ pub struct Capabilities {
     pub top: bool,
     pub uidl: bool,
     pub pipelining: bool,
+    /// Messages as they are, those with UTF-8 in their heads too (RFC 6856).
+    pub utf8: bool,
     /// Mechanisms, upper-case (RFC 5034).
     pub sasl: Vec<String>,
     /// How long the same user waits between logins, in milliseconds.
@@ -28,6 +30,7 @@ impl Capabilities {
             top: true,
             uidl: true,
             pipelining: false,
+            utf8: false,
             sasl: Vec::new(),
             login_delay_ms: None,
             challenge: None,
@@ -51,6 +54,7 @@ impl Capabilities {
                 Some("TOP") => all.top = true,
                 Some("UIDL") => all.uidl = true,
                 Some("PIPELINING") => all.pipelining = true,
+                Some("UTF8") => all.utf8 = true,
                 Some("SASL") => all.sasl.extend(words.take(50)),
                 Some("LOGIN-DELAY") => {
                     let seconds: Option<u64> = words.next().and_then(|word| word.parse().ok());

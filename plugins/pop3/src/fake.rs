@@ -28,6 +28,8 @@ pub struct Server {
     /// UIDL gives the numbers of messages for ids.
     pub numbers: bool,
     pub top: bool,
+    /// It gives no lines where many are asked for.
+    pub cuts_top: bool,
     /// It adds a `Status` field to what was read.
     pub status: bool,
     /// Numbers of messages whose RETR is refused.
@@ -54,6 +56,7 @@ impl Default for Server {
             uidl: true,
             numbers: false,
             top: true,
+            cuts_top: false,
             status: false,
             refuses: Vec::new(),
             deletes: None,
@@ -189,7 +192,7 @@ impl FakeWire {
                 None => self.say("-ERR what?"),
             },
             ("STLS", _) => self.say("+OK begin"),
-            ("USER" | "RSET" | "QUIT", _) => self.say("+OK"),
+            ("USER" | "UTF8" | "RSET" | "QUIT", _) => self.say("+OK"),
             ("PASS" | "APOP", _) => self.enter(),
             ("AUTH", _) => {
                 self.awaits = line.split(' ').nth(1).map(str::to_owned);
@@ -213,7 +216,14 @@ impl FakeWire {
             }
             ("TOP", Some((_, _, text))) if server.top => {
                 let head = text.split("\r\n\r\n").next().unwrap_or_default();
-                self.body(format!("{head}\r\n\r\n"));
+                let all = !line.ends_with(" 0") && !server.cuts_top;
+                let number = number.unwrap_or_default();
+                let gone = all && !server.mails.iter().any(|(_, other)| *other == text);
+                if gone || (all && server.refuses.contains(&number)) {
+                    self.say("-ERR it is deleted");
+                } else {
+                    self.body(if all { text } else { format!("{head}\r\n\r\n") });
+                }
             }
             ("RETR", Some((number, id, text))) if !server.refuses.contains(&number) => {
                 if server.mails.iter().any(|(other, _)| *other == id) {

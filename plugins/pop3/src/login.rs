@@ -81,6 +81,10 @@ impl<W: Wire> Talk<W> {
         } else if security == Security::Insecure {
             talk.capabilities.challenge = challenge(&greeting.text);
         }
+        // Else some servers give a notice in place of a message with UTF-8 in its head. A refusal is no trouble.
+        if talk.capabilities.utf8 {
+            talk.call("UTF8")?;
+        }
         Ok(talk)
     }
 

@@ -1,9 +1,12 @@
 //! A session: what the mailbox held when it was logged in to, by number and by id.
 //!
-//! The id is the one that the server keeps (UIDL), with the size: servers use ids again that they should not, and
-//! count what they should not. Where a server has no such ids, or gives the numbers of messages for them, a hash of the
-//! message's head takes their place, without the fields in which old servers keep their marks. That costs the head of
-//! every message in every session (TOP), or the whole message where the server cannot give heads alone.
+//! The id is the one that the server keeps (UIDL). Where a server has no such ids, or gives the numbers of messages for
+//! them, a hash of the message's head takes their place, without the fields in which old servers keep their marks. That
+//! costs the head of every message in every session (TOP), or the whole message where the server cannot give heads
+//! alone. Sizes are no part of it: the same server tells different ones of the same message.
+//!
+//! Messages are read by TOP with more lines than any has, where the server knows it: what is read by RETR counts as
+//! seen to many, whatever comes afterwards.
 
 use std::collections::HashMap;
 
@@ -12,7 +15,7 @@ use whimbrel_plugin::{Failure, Result};
 
 use crate::login::Talk;
 use crate::reply::Attempt;
-use crate::settings::Settings;
+use crate::settings::{Identity, Settings};
 use crate::wire::{Net, Wire};
 
 /// Bytes of a list of all messages.
@@ -25,6 +28,10 @@ const ABREAST: usize = 32;
 const ABREAST_BYTES: u64 = 8 << 20;
 /// What a message may have beyond the size that the server claims: the size is approximate, not the half of it.
 const BEYOND: u64 = 64 << 20;
+/// Lines that no message has; more than this, some servers take for none.
+const ALL_LINES: u32 = 99_999_999;
+/// Bytes up to which a message has fewer lines than that for sure.
+const FEW_LINES: u64 = 150 << 20;
 /// Bytes of an id that a server gives; it has 70 at most (RFC 1939, 7).
 const UIDL_BYTES: usize = 512;
 
@@ -76,7 +83,7 @@ impl<W: Wire> Session<W> {
             places: HashMap::new(),
             broken: true,
         };
-        session.list()?;
+        session.list(settings.identity)?;
         session.broken = false;
         Ok(session)
     }
@@ -91,8 +98,8 @@ impl<W: Wire> Session<W> {
         self.places.get(id).copied()
     }
 
-    fn list(&mut self) -> Result<()> {
-        let uidl = self.talk.capabilities.uidl;
+    fn list(&mut self, identity: Identity) -> Result<()> {
+        let uidl = self.talk.capabilities.uidl && identity == Identity::Uidl;
         let abreast = self.talk.capabilities.pipelining;
         self.talk.wire.write(b"LIST\r\n")?;
         if uidl && abreast {
@@ -153,10 +160,10 @@ impl<W: Wire> Session<W> {
                 // A head that the server does not give: fetching the message says why.
                 None => hashes.next().flatten().unwrap_or_else(|| format!("number-{number}")),
             };
-            // No id holds a blank.
-            let mut id = format!("{id} {size}");
+            let mut id = id;
             let times = times.entry(id.clone()).or_insert(0);
             *times += 1;
+            // No id of a server holds a blank.
             if *times > 1 {
                 id = format!("{id} {times}");
             }
@@ -213,6 +220,11 @@ impl<W: Wire> Session<W> {
         }
     }
 
+    /// Whether a message is read without being marked as seen.
+    fn by_top(&self, mail: &Mail) -> bool {
+        self.talk.capabilities.known && self.talk.capabilities.top && mail.size <= FEW_LINES
+    }
+
     /// These messages, in this order, as many at once as the server takes.
     ///
     /// # Errors
@@ -236,10 +248,30 @@ impl<W: Wire> Session<W> {
                 .count();
             let (now, later) = rest.split_at(count.max(1));
             for mail in now {
-                self.talk.wire.write(format!("RETR {}\r\n", mail.number).as_bytes())?;
+                let command = if self.by_top(mail) {
+                    format!("TOP {} {ALL_LINES}\r\n", mail.number)
+                } else {
+                    format!("RETR {}\r\n", mail.number)
+                };
+                self.talk.wire.write(command.as_bytes())?;
             }
+            let mut short = Vec::new();
             for mail in now {
-                answers.push(self.body("RETR", mail.size)?);
+                let answer = self.body("RETR", mail.size)?;
+                // Refused, or less than there is: whole by the other way, or a refusal for good. Sizes are counted with
+                // and without carriage returns, which is less than a tenth of any but the oddest.
+                let doubtful = match &answer {
+                    Ok(body) => body.size() < mail.size - mail.size / 10,
+                    Err(_) => true,
+                };
+                if doubtful && self.by_top(mail) {
+                    short.push((answers.len(), mail));
+                }
+                answers.push(answer);
+            }
+            for (place, mail) in short {
+                self.talk.wire.write(format!("RETR {}\r\n", mail.number).as_bytes())?;
+                answers[place] = self.body("RETR", mail.size)?;
             }
             rest = later;
         }

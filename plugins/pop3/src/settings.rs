@@ -21,7 +21,20 @@ pub struct Settings {
     pub port: u16,
     #[serde(default)]
     tls: Protection,
+    #[serde(default)]
+    pub identity: Identity,
     pub user: String,
+}
+
+/// By what a message is known in later sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Identity {
+    /// The server's id; the head where it has none.
+    #[default]
+    Uidl,
+    /// The head.
+    Head,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]

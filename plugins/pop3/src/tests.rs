@@ -85,11 +85,11 @@ fn an_inbox_is_read_and_left_as_it_was() {
     assert_eq!((collections.len(), collections[0].items), (1, Some(3)));
     for limit in [1, 2, 3, 10] {
         let (changes, cursor) = listed(&mut account, None, limit);
-        assert_eq!(new(&changes), ["u1 21", "u2 21", "u9 25"]);
+        assert_eq!(new(&changes), ["u1", "u2", "u9"]);
         let (again, _) = listed(&mut account, Some(&cursor), limit);
         assert_eq!((ids(&again), new(&again)), (ids(&changes), Vec::new()));
     }
-    let answers = fetched(&mut account, &["u9 25", "nobody", "u1 21", "u1 21"]);
+    let answers = fetched(&mut account, &["u9", "nobody", "u1", "u1"]);
     assert_eq!(answers[0].as_deref().unwrap(), "Subject: three\r\n\r\nthree\r\n");
     assert!(matches!(answers[1], Err(Failure::NotFound(_))));
     assert_eq!(answers[2], answers[3]);
@@ -110,15 +110,15 @@ fn new_mail_comes_and_deleted_mail_goes() {
         server.mails.push(mail("u3", "new"));
     }
     // The open session does not show it; a fetch looks anew.
-    assert!(fetched(&mut account, &["u3 21"])[0].is_ok());
+    assert!(fetched(&mut account, &["u3"])[0].is_ok());
     let (changes, cursor) = listed(&mut account, Some(&cursor), 10);
-    assert_eq!((ids(&changes), new(&changes)), (vec!["u2 21", "u3 21"], vec!["u3 21"]));
+    assert_eq!((ids(&changes), new(&changes)), (vec!["u2", "u3"], vec!["u3"]));
     // The message that marked the end is gone: nobody knows what is new.
     net.0.borrow_mut().mails.clear();
     let (changes, cursor) = listed(&mut account, Some(&cursor), 10);
     assert!(changes.is_empty());
     net.0.borrow_mut().mails.push(mail("u4", "four"));
-    assert_eq!(new(&listed(&mut account, Some(&cursor), 10).0), ["u4 23"]);
+    assert_eq!(new(&listed(&mut account, Some(&cursor), 10).0), ["u4"]);
 }
 
 #[test]
@@ -128,22 +128,63 @@ fn a_listing_goes_on_after_the_connection_was_lost() {
     assert!(page.more);
     net.0.borrow_mut().mails.remove(0);
     let (rest, _) = listed(&mut open(&net), Some(&page.cursor), 2);
-    assert_eq!(new(&rest), ["u3 21"]);
+    assert_eq!(new(&rest), ["u3"]);
     // Where the message is gone at which it would go on, all of it comes again.
     net.0.borrow_mut().mails.remove(0);
     let (rest, _) = listed(&mut open(&net), Some(&page.cursor), 2);
-    assert_eq!(ids(&rest), ["u3 21"]);
+    assert_eq!(ids(&rest), ["u3"]);
 }
 
 #[test]
-fn equal_ids_are_told_apart_and_an_id_that_is_used_again_is_another_message() {
+fn equal_ids_are_told_apart() {
     let net = FakeNet::with(filled(&[("u1", "one"), ("u1", "one"), ("u1", "other")]));
     let mut account = open(&net);
     let (changes, _) = listed(&mut account, None, 10);
-    assert_eq!(ids(&changes), ["u1 21", "u1 21 2", "u1 25"]);
+    assert_eq!(ids(&changes), ["u1", "u1 2", "u1 3"]);
     assert_eq!(
-        fetched(&mut account, &["u1 25"])[0].as_deref().unwrap(),
+        fetched(&mut account, &["u1 3"])[0].as_deref().unwrap(),
         "Subject: other\r\n\r\nother\r\n"
+    );
+}
+
+#[test]
+fn where_ids_are_used_again_the_head_tells_what_is_new() {
+    let json = r#"{"host":"pop.test","port":110,"identity":"head","user":"alice"}"#;
+    let settings = Settings::read(&whimbrel_plugin::Settings::new(json)).unwrap();
+    let net = FakeNet::with(filled(&[("u1", "one"), ("u2", "two")]));
+    let mut account = Account::open(net.clone(), settings).unwrap();
+    let (before, cursor) = listed(&mut account, None, 10);
+    net.0.borrow_mut().mails[1] = mail("u2", "another");
+    let (after, _) = listed(&mut account, Some(&cursor), 10);
+    assert_eq!(ids(&after)[0], ids(&before)[0]);
+    assert_ne!(ids(&after)[1], ids(&before)[1]);
+}
+
+#[test]
+fn a_top_that_gives_less_than_there_is_counts_for_nothing() {
+    let long = ("u1".to_owned(), format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(500)));
+    let net = FakeNet::with(Server {
+        mails: vec![long.clone()],
+        // Such a large number of lines is none to it.
+        cuts_top: true,
+        ..Server::default()
+    });
+    let mut account = open(&net);
+    net.heard();
+    assert_eq!(fetched(&mut account, &["u1"])[0].as_deref().unwrap(), long.1);
+    assert_eq!(net.heard(), ["TOP 1 99999999", "RETR 1"]);
+}
+
+#[test]
+fn a_server_that_knows_utf_8_is_asked_for_messages_as_they_are() {
+    let server = Server {
+        capabilities: Some(vec!["USER", "UTF8 USER"]),
+        ..Server::default()
+    };
+    assert!(
+        commands(server, "implicit")
+            .join(" | ")
+            .starts_with("CAPA | UTF8 | USER alice")
     );
 }
 
@@ -202,7 +243,7 @@ fn what_is_deleted_meanwhile_is_gone_and_what_is_refused_is_refused() {
     drop(account);
     let mut account = open(&net);
     net.0.borrow_mut().refuses = vec![2, 3];
-    let answers = fetched(&mut account, &["u1 21", "u2 21", "u3 21"]);
+    let answers = fetched(&mut account, &["u1", "u2", "u3"]);
     assert!(answers[0].is_ok());
     assert!(matches!(answers[1], Err(Failure::NotFound(_))), "{answers:?}");
     assert!(matches!(answers[2], Err(Failure::Rejected(_))), "{answers:?}");
@@ -214,9 +255,9 @@ fn a_lost_connection_is_no_answer_and_the_next_call_connects_again() {
     let mut account = open(&net);
     listed(&mut account, None, 10);
     net.0.borrow_mut().cut_after = Some(2);
-    let ids = ["u1 21".to_owned(), "u2 21".to_owned()];
+    let ids = ["u1".to_owned(), "u2".to_owned()];
     assert!(matches!(account.fetch(INBOX, &ids), Err(Failure::Unavailable(_))));
-    assert!(fetched(&mut account, &["u1 21", "u2 21"]).iter().all(Result::is_ok));
+    assert!(fetched(&mut account, &["u1", "u2"]).iter().all(Result::is_ok));
     assert_eq!(net.0.borrow().sessions, 2);
 }
 
@@ -225,6 +266,7 @@ fn marks_that_a_server_writes_into_messages_make_no_new_ones() {
     let net = FakeNet::with(Server {
         uidl: false,
         status: true,
+        capabilities: Some(vec!["USER"]),
         ..filled(&[("u1", "one")])
     });
     let mut account = open(&net);
