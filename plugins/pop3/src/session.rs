@@ -3,7 +3,7 @@
 //! The id is the one that the server keeps (UIDL). Where a server has no such ids, or gives the numbers of messages for
 //! them, a hash of the message's head takes their place, without the fields in which old servers keep their marks. That
 //! costs the head of every message in every session (TOP), or the whole message where the server cannot give heads
-//! alone. Sizes are no part of it: the same server tells different ones of the same message.
+//! alone. Sizes are no part of it: they are approximate, and may be told otherwise another time.
 //!
 //! Messages are read by TOP with more lines than any has, where the server knows it: what is read by RETR counts as
 //! seen to many, whatever comes afterwards.
