@@ -20,7 +20,7 @@ pub mod connector {
         pub_export_macro: true,
         export_macro_name: "export_connector_world",
         additional_derives: [PartialEq, Eq],
-        additional_derives_ignore: ["item", "message", "outgoing"],
+        additional_derives_ignore: ["item", "message", "outgoing", "request", "response"],
     });
 }
 
@@ -35,6 +35,7 @@ pub mod reader {
             "whimbrel:connector/blobs@0.1.0": super::connector::whimbrel::connector::blobs,
             "whimbrel:connector/log@0.1.0": super::connector::whimbrel::connector::log,
             "whimbrel:connector/imap@0.1.0": super::connector::whimbrel::connector::imap,
+            "whimbrel:connector/http@0.1.0": super::connector::whimbrel::connector::http,
             "whimbrel:connector/files@0.1.0": super::connector::whimbrel::connector::files,
             "whimbrel:connector/tcp@0.1.0": super::connector::whimbrel::connector::tcp,
         },

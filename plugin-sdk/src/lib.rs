@@ -4,7 +4,7 @@
 //! written), with a [`Source`] and a [`Destination`], and exports it with one macro. It is built for
 //! `wasm32-unknown-unknown` and made a component; it holds no authority beyond what its description asks for and the
 //! admin's file grants. Everything also compiles natively, so that logic is tested with plain `cargo test`: only what
-//! the host gives ([`Blob`], [`imap`], [`files`]) is not there then, so keep such calls at the edge.
+//! the host gives ([`Blob`], [`imap`], [`http`], [`files`]) is not there then, so keep such calls at the edge.
 //!
 //! ```
 //! use whimbrel_plugin::{Abilities, Change, Collection, Description, Failure, Item, ItemMeta, Page, Reader, Result};
@@ -81,6 +81,8 @@ pub use bindings::connector::exports::whimbrel::connector::destination::{Limits,
 pub use bindings::connector::whimbrel::connector::blobs::Blob;
 /// Granted folders; see `wit/files.wit`.
 pub use bindings::connector::whimbrel::connector::files;
+/// HTTP, done by the host; see `wit/http.wit`.
+pub use bindings::connector::whimbrel::connector::http;
 /// IMAP, spoken by the host; see `wit/imap.wit`.
 pub use bindings::connector::whimbrel::connector::imap;
 /// Connections for protocols of lines; see `wit/tcp.wit`.

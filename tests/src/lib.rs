@@ -10,6 +10,7 @@ pub mod account;
 pub mod authority;
 pub mod compare;
 pub mod corpus;
+pub mod dav;
 pub mod html;
 pub mod imap;
 pub mod provider;

@@ -12,8 +12,9 @@ use whimbrel_conformance::{Add, Content, Hooks, Known, KnownItem, Mark, Remove, 
 use whimbrel_model::Timestamp;
 use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig};
 use whimbrel_tests::account::{Account, Folder, Message};
+use whimbrel_tests::dav::Sort;
 use whimbrel_tests::run::plugin;
-use whimbrel_tests::servers::{Dovecot, Options, PASSWORD, Server};
+use whimbrel_tests::servers::{DavServer, Dovecot, Options, PASSWORD, Radicale, Server};
 use whimbrel_tests::snapshot::Snapshot;
 use whimbrel_tests::{corpus, scratch, writers};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret, Timeouts};
@@ -468,4 +469,91 @@ async fn imap_with_dovecot() {
         excused: Vec::new(),
     };
     passes(&loaded("imap", folder.path()).await, &subject).await;
+}
+
+/// A collection at Radicale, filled and changed behind the connector's back.
+async fn dav(sort: Sort) {
+    let folder = scratch::folder("conformance-dav");
+    let server = Arc::new(Radicale::start());
+    let path = "/alice/work/";
+    let (objects, suffix) = match sort {
+        Sort::Calendars => (corpus::calendar_objects(), "ics"),
+        Sort::AddressBooks => (corpus::contacts(), "vcf"),
+    };
+    let filling = Arc::clone(&server);
+    let items = behind(move || {
+        let dav = filling.dav();
+        dav.children("/alice/");
+        dav.make(sort, path, "Work");
+        for (name, object) in &objects {
+            dav.put(sort, &format!("{path}{name}"), object);
+        }
+        // As the server writes them down.
+        let read = |(name, _): &(String, String)| KnownItem {
+            content: Bytes::from(dav.ask("GET", &format!("{path}{name}"), &[], "").body),
+            flags: None,
+            received: None,
+        };
+        objects.iter().map(read).collect::<Vec<_>>()
+    })
+    .await
+    .unwrap();
+    let (adding, removing, digesting) = (Arc::clone(&server), Arc::clone(&server), Arc::clone(&server));
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let server = Arc::clone(&adding);
+            behind(move || {
+                let text = String::from_utf8(add.content.to_vec()).unwrap();
+                server.dav().put(sort, &format!("{path}added.{suffix}"), &text);
+            })
+        }),
+        mark: None,
+        remove: hook(move |remove: Remove| {
+            let server = Arc::clone(&removing);
+            behind(move || server.dav().delete(&format!("{path}{}", remove.id)))
+        }),
+        digest: hook(move |()| {
+            let server = Arc::clone(&digesting);
+            behind(move || {
+                format!(
+                    "{:?}",
+                    Snapshot::take(&server.store("alice").join("work"), &[".Radicale"])
+                )
+            })
+        }),
+    };
+    let login = |user: &str| {
+        let settings = json!({ "url": server.url(), "tls": "insecure", "user": user });
+        AccountSpec {
+            credentials: Credentials::Password {
+                user: user.to_owned(),
+                password: Secret::new(PASSWORD.to_owned()),
+            },
+            ..spec(folder.path(), &settings)
+        }
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: login("alice"),
+            content: vec![Known {
+                path: vec!["Work".to_owned()],
+                role: None,
+                items,
+            }],
+            hooks,
+        }),
+        destination: Some(login("bob")),
+        excused: Vec::new(),
+    };
+    passes(&loaded(sort.connector(), folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caldav() {
+    dav(Sort::Calendars).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn carddav() {
+    dav(Sort::AddressBooks).await;
 }

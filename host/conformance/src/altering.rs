@@ -6,7 +6,7 @@ use whimbrel_sandbox::Destination;
 
 use crate::putting::{can_keep, content, contents, find, place_all};
 use crate::samples;
-use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need, only, wanted};
+use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need, only};
 
 /// The cases of this theme.
 pub const CASES: &[Case] = &[
@@ -88,7 +88,7 @@ async fn one(
     marker: &str,
     flags: Vec<String>,
 ) -> Verdict<(ItemMeta, Bytes)> {
-    let message = samples::message(&format!("conformance {marker}"));
+    let message = samples::sample(collection.kind, &format!("conformance {marker}"));
     let mut item = samples::item(message.clone());
     item.meta.flags = flags;
     let placed = only(place_all(destination, &collection.id, vec![item]).await?, "put")?;
@@ -112,7 +112,7 @@ async fn pair(suite: &mut Suite<'_>, name: &str, declared: fn(&whimbrel_model::A
     let (mut destination, limits, from) = suite.fresh(&format!("{name}-from")).await?;
     need!(declared(&limits.abilities), "it is not declared here");
     let to = destination
-        .ensure(&wanted(&[&format!("conformance-{name}-to")]))
+        .ensure(&suite.wanted(&[&format!("conformance-{name}-to")]))
         .await
         .during("ensure")?;
     let flags = ["\\Seen", "\\Flagged"]
@@ -223,7 +223,7 @@ async fn relocate_undeclared(suite: &mut Suite<'_>) -> Verdict {
 
 async fn replace(suite: &mut Suite<'_>) -> Verdict {
     let mut pair = pair(suite, "replace", |abilities| abilities.replaces).await?;
-    let changed = samples::message("conformance replace, changed");
+    let changed = samples::sample(suite.kind(), "conformance replace: changed");
     let mut revision = Some(pair.meta.revision.clone()).filter(|revision| !revision.is_empty());
     for _ in 0..2 {
         let placed = pair
@@ -258,7 +258,8 @@ async fn replace_changed(suite: &mut Suite<'_>) -> Verdict {
     let mut pair = pair(suite, "replace-changed", |abilities| abilities.replaces).await?;
     let old = Some(pair.meta.revision.clone()).filter(|revision| !revision.is_empty());
     need!(old.is_some(), "items have no revisions");
-    let [first, second] = ["first", "second"].map(|which| samples::message(&format!("conformance replace {which}")));
+    let [first, second] = ["first", "second"]
+        .map(|which| samples::sample(suite.kind(), &format!("conformance replace-changed: {which}")));
     pair.destination
         .replace(
             &pair.from.id,
@@ -280,7 +281,7 @@ async fn replace_changed(suite: &mut Suite<'_>) -> Verdict {
 
 async fn replace_missing(suite: &mut Suite<'_>) -> Verdict {
     let mut pair = pair(suite, "replace-missing", |abilities| abilities.replaces).await?;
-    let item = samples::item(samples::message("conformance replace nothing"));
+    let item = samples::item(samples::sample(suite.kind(), "conformance replace nothing"));
     let answer = pair.destination.replace(&pair.from.id, NOBODY, None, item).await;
     check!(matches!(answer, Err(Failure::NotFound(_))), "it gave {answer:?}");
     let count = pair.count().await?;

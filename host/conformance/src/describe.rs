@@ -157,7 +157,7 @@ async fn permissions(suite: &mut Suite<'_>) -> Verdict {
     for permission in &description.permissions {
         let named = match permission {
             Permission::Network { host, port } => vec![host, port],
-            Permission::Files { setting, .. } => vec![setting],
+            Permission::Files { setting, .. } | Permission::Url(setting) => vec![setting],
             Permission::Endpoint(host) => {
                 let domain = host.strip_prefix("*.").unwrap_or(host);
                 let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
@@ -330,7 +330,7 @@ async fn invalid_settings(suite: &mut Suite<'_>) -> Verdict {
 fn opens_a_door(permissions: &[Permission], name: &str) -> bool {
     permissions.iter().any(|permission| match permission {
         Permission::Network { host, port } => host == name || port == name,
-        Permission::Files { setting, .. } => setting == name,
+        Permission::Files { setting, .. } | Permission::Url(setting) => setting == name,
         Permission::Endpoint(_) => false,
     })
 }

@@ -1,11 +1,11 @@
 //! Collections at the destination: limits, names, and that making one twice makes one.
 
-use whimbrel_model::{Abilities, Collection, Failure, Kind, Limits, Role};
+use whimbrel_model::{Abilities, Collection, Failure, Limits, Role};
 use whimbrel_sandbox::Destination;
 
 use crate::putting::{contents, place};
 use crate::samples;
-use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need, wanted};
+use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need};
 
 /// The cases of this theme.
 pub const CASES: &[Case] = &[
@@ -69,12 +69,7 @@ pub const CASES: &[Case] = &[
 ];
 
 async fn limits(suite: &mut Suite<'_>) -> Verdict {
-    let limits = suite
-        .destination()
-        .await?
-        .limits(Kind::Message)
-        .await
-        .during("limits")?;
+    let limits = suite.destination().await?.limits(suite.kind()).await.during("limits")?;
     check!(
         limits.batch_items > 0 && limits.batch_bytes > 0,
         "a `put` may hold nothing"
@@ -138,7 +133,7 @@ async fn listed(destination: &mut Destination, made: &Collection) -> Verdict<Col
 
 async fn new(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
-    let asked = wanted(&["conformance-new"]);
+    let asked = suite.wanted(&["conformance-new"]);
     let made = destination.ensure(&asked).await.during("ensure")?;
     check!(!made.id.is_empty(), "`ensure` gave an empty id");
     check!(
@@ -148,14 +143,14 @@ async fn new(suite: &mut Suite<'_>) -> Verdict {
         made.path
     );
     check!(
-        made.kind == Kind::Message && made.selectable,
+        made.kind == suite.kind() && made.selectable,
         "`ensure` gave a collection that holds no messages"
     );
     listed(&mut destination, &made).await.map(drop)
 }
 
 async fn again(suite: &mut Suite<'_>) -> Verdict {
-    let asked = wanted(&["conformance-again"]);
+    let asked = suite.wanted(&["conformance-again"]);
     let mut destination = suite.destination().await?;
     let first = destination.ensure(&asked).await.during("ensure")?;
     let second = destination.ensure(&asked).await.during("the second ensure")?;
@@ -181,16 +176,16 @@ async fn again(suite: &mut Suite<'_>) -> Verdict {
 
 async fn several(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
-    let limits = destination.limits(Kind::Message).await.during("limits")?;
+    let limits = destination.limits(suite.kind()).await.during("limits")?;
     let parent = "conformance-several";
     // A name that hardly any system can hold lies among names that all can.
     let mut asked = vec![
-        wanted(&[parent]),
-        wanted(&["conformance-\u{0}\r\n"]),
-        wanted(&["conformance-last"]),
+        suite.wanted(&[parent]),
+        suite.wanted(&["conformance-\u{0}\r\n"]),
+        suite.wanted(&["conformance-last"]),
     ];
     if ruled_out(&limits, &[parent.to_owned(), "below".to_owned()]).is_none() {
-        asked.insert(2, wanted(&[parent, "below"]));
+        asked.insert(2, suite.wanted(&[parent, "below"]));
     }
     let answers = destination.ensure_all(&asked).await.during("ensure")?;
     check!(
@@ -221,7 +216,7 @@ async fn role(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
     let asked = Collection {
         role: Some(Role::Sent),
-        ..wanted(&["conformance-sent"])
+        ..suite.wanted(&["conformance-sent"])
     };
     let first = destination.ensure(&asked).await.during("ensure")?;
     let second = suite.destination().await?.ensure(&asked).await.during("ensure")?;
@@ -245,7 +240,7 @@ async fn inbox(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
     let asked = Collection {
         role: Some(Role::Inbox),
-        ..wanted(&["INBOX"])
+        ..suite.wanted(&["INBOX"])
     };
     let first = destination.ensure(&asked).await.during("ensure")?;
     let second = destination.ensure(&asked).await.during("ensure")?;
@@ -298,10 +293,10 @@ enum Grade {
 /// Makes each of `paths`, writes to it and reads it back.
 async fn names(suite: &mut Suite<'_>, grade: Grade, paths: &[&[&str]]) -> Verdict {
     let mut destination = suite.destination().await?;
-    let limits = destination.limits(Kind::Message).await.during("limits")?;
+    let limits = destination.limits(suite.kind()).await.during("limits")?;
     let mut refused = Vec::new();
     for (number, path) in paths.iter().enumerate() {
-        let asked = wanted(path);
+        let asked = suite.wanted(path);
         let out = ruled_out(&limits, &asked.path);
         let made = match destination.ensure(&asked).await {
             Ok(made) => made,
@@ -318,7 +313,10 @@ async fn names(suite: &mut Suite<'_>, grade: Grade, paths: &[&[&str]]) -> Verdic
             refused.push(text);
         }
         listed(&mut destination, &made).await?;
-        let message = samples::message(&format!("conformance name {number} {}", path.concat().len()));
+        let message = samples::sample(
+            suite.kind(),
+            &format!("conformance name {number} {}", path.concat().len()),
+        );
         let placed = place(&mut destination, &made.id, vec![samples::item(message.clone())]).await?;
         check!(
             placed.iter().all(Result::is_ok),
@@ -349,12 +347,7 @@ async fn nested(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn deep(suite: &mut Suite<'_>) -> Verdict {
-    let limits = suite
-        .destination()
-        .await?
-        .limits(Kind::Message)
-        .await
-        .during("limits")?;
+    let limits = suite.destination().await?.limits(suite.kind()).await.during("limits")?;
     let depth = limits.max_path_depth.map_or(8, |most| most.min(8)) as usize;
     let path = ["conformance-deep", "2", "3", "4", "5", "6", "7", "8"];
     names(suite, Grade::Plain, &[&path[..depth.min(path.len())]]).await
@@ -433,12 +426,7 @@ async fn dots(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn long(suite: &mut Suite<'_>) -> Verdict {
-    let limits = suite
-        .destination()
-        .await?
-        .limits(Kind::Message)
-        .await
-        .during("limits")?;
+    let limits = suite.destination().await?.limits(suite.kind()).await.during("limits")?;
     let length = limits.max_name_bytes.map_or(200, |most| most.min(200)) as usize;
     let name: String = "conformance-long-"
         .chars()
@@ -459,12 +447,12 @@ async fn long(suite: &mut Suite<'_>) -> Verdict {
 
 async fn too_long(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
-    let limits = destination.limits(Kind::Message).await.during("limits")?;
+    let limits = destination.limits(suite.kind()).await.during("limits")?;
     let Some(most) = limits.max_name_bytes else {
         return Err(Stop::Skipped("the limits name no length".into()));
     };
     let name = format!("conformance-{}", "y".repeat(most as usize));
-    match destination.ensure(&wanted(&[&name])).await {
+    match destination.ensure(&suite.wanted(&[&name])).await {
         Err(Failure::Rejected(_)) => Ok(()),
         Err(other) => Err(Stop::Failed(format!(
             "a name of {} bytes gave {:?} and not rejected: {other}",
@@ -483,7 +471,7 @@ async fn too_long(suite: &mut Suite<'_>) -> Verdict {
 
 async fn distinct(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
-    let limits = destination.limits(Kind::Message).await.during("limits")?;
+    let limits = destination.limits(suite.kind()).await.during("limits")?;
     let mut pairs: Vec<[&[&str]; 2]> = vec![
         [&["conformance-p/q"], &["conformance-p", "q"]],
         [&["conformance-r.s"], &["conformance-r", "s"]],
@@ -498,7 +486,7 @@ async fn distinct(suite: &mut Suite<'_>) -> Verdict {
     for [one, other] in pairs {
         let mut made = Vec::new();
         for path in [one, other] {
-            match destination.ensure(&wanted(path)).await {
+            match destination.ensure(&suite.wanted(path)).await {
                 Ok(collection) => made.push(collection),
                 Err(Failure::Rejected(_)) => {}
                 Err(failure) => return Err(Stop::Failed(format!("`ensure` of {path:?} failed: {failure}"))),
@@ -523,7 +511,7 @@ mod tests {
 
     #[test]
     fn limits_rule_paths_out() {
-        let path = |segments: &[&str]| wanted(segments).path;
+        let path = |segments: &[&str]| crate::suite::wanted(segments).path;
         let none = Limits::default();
         assert_eq!(ruled_out(&none, &path(&["a/b", "c"])), None);
         let depth = Limits {

@@ -111,7 +111,7 @@ pub async fn contents(destination: &mut Destination, collection: &str) -> Verdic
             answers.len()
         );
         for (answer, meta) in answers.into_iter().zip(batch) {
-            let content = bytes(&there(answer, &meta.id)?.content).await?;
+            let content = samples::recognised(bytes(&there(answer, &meta.id)?.content).await?);
             all.push((meta.clone(), content));
         }
     }
@@ -121,7 +121,8 @@ pub async fn contents(destination: &mut Destination, collection: &str) -> Verdic
 /// The content of one item of the destination.
 pub async fn content(destination: &mut Destination, collection: &str, id: &str) -> Verdict<Bytes> {
     let answers = destination.fetch(collection, &[id.to_owned()]).await.during("fetch")?;
-    bytes(&there(only(answers, "fetch")?, id)?.content).await
+    let content = bytes(&there(only(answers, "fetch")?, id)?.content).await?;
+    Ok(samples::recognised(content))
 }
 
 /// The item of this content, as it is listed.
@@ -133,9 +134,9 @@ pub async fn find(destination: &mut Destination, collection: &str, wanted: &Byte
     found.map(|(meta, _)| meta).ok_or_else(missing)
 }
 
-fn messages(marker: &str, count: usize) -> Vec<Bytes> {
+fn messages(kind: Kind, marker: &str, count: usize) -> Vec<Bytes> {
     (0..count)
-        .map(|number| samples::message(&format!("conformance {marker} {number}")))
+        .map(|number| samples::sample(kind, &format!("conformance {marker} {number}")))
         .collect()
 }
 
@@ -146,11 +147,8 @@ fn items(messages: &[Bytes]) -> Vec<Item> {
 async fn order(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, _, collection) = suite.fresh("order").await?;
     // Of different sizes, so that nothing sorts them by chance.
-    let mut messages = messages("order", 6);
-    messages.insert(
-        2,
-        samples::with_body("conformance order long", &b"0123456789abcdef\r\n".repeat(4000)),
-    );
+    let mut messages = messages(suite.kind(), "order", 6);
+    messages.insert(2, samples::long(suite.kind(), "conformance order long", 2000));
     let placed = place_all(&mut destination, &collection.id, items(&messages)).await?;
     for (placement, message) in placed.iter().zip(&messages) {
         check!(
@@ -195,7 +193,12 @@ async fn many(suite: &mut Suite<'_>) -> Verdict {
         .unwrap_or(usize::MAX)
         .min(fit)
         .clamp(1, 100);
-    place_all(&mut destination, &collection.id, items(&messages("many", count))).await?;
+    place_all(
+        &mut destination,
+        &collection.id,
+        items(&messages(suite.kind(), "many", count)),
+    )
+    .await?;
     let there = walk(&mut destination, &collection.id, None, 1000).await?.upserted.len();
     check!(there == count, "{count} messages were put, and {there} are there");
     Ok(())
@@ -203,7 +206,7 @@ async fn many(suite: &mut Suite<'_>) -> Verdict {
 
 async fn lasting(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, _, collection) = suite.fresh("lasting").await?;
-    let message = samples::message("conformance lasting");
+    let message = samples::sample(suite.kind(), "conformance lasting");
     let placed = place_all(&mut destination, &collection.id, items(std::slice::from_ref(&message))).await?;
     let mut anew = suite.destination().await?;
     if placed.iter().all(|placement| placement.alterations.is_empty()) {
@@ -218,7 +221,12 @@ async fn lasting(suite: &mut Suite<'_>) -> Verdict {
 async fn ids(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, limits, collection) = suite.fresh("ids").await?;
     need!(limits.abilities.returns_ids, "`returns-ids` is not declared here");
-    let placed = place_all(&mut destination, &collection.id, items(&messages("ids", 3))).await?;
+    let placed = place_all(
+        &mut destination,
+        &collection.id,
+        items(&messages(suite.kind(), "ids", 3)),
+    )
+    .await?;
     let listing = walk(&mut suite.destination().await?, &collection.id, None, 1000).await?;
     for placement in placed {
         let Some(id) = placement.id else {
@@ -234,7 +242,7 @@ async fn ids(suite: &mut Suite<'_>) -> Verdict {
 
 async fn twice(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, _, collection) = suite.fresh("twice").await?;
-    let message = samples::message("conformance twice");
+    let message = samples::sample(suite.kind(), "conformance twice");
     let both = [message.clone(), message.clone()];
     let mut placed = place_all(&mut destination, &collection.id, items(&both)).await?;
     placed.extend(place_all(&mut destination, &collection.id, items(&both[..1])).await?);
@@ -260,7 +268,7 @@ async fn received(suite: &mut Suite<'_>) -> Verdict {
         (86_400_000, 330),
     ];
     for (number, (unix_ms, offset_minutes)) in times.into_iter().enumerate() {
-        let message = samples::message(&format!("conformance received {number}"));
+        let message = samples::sample(suite.kind(), &format!("conformance received {number}"));
         let mut item = samples::item(message.clone());
         let wanted = Timestamp {
             unix_ms,
@@ -306,7 +314,7 @@ async fn put_flags(suite: &mut Suite<'_>) -> Verdict {
             .filter(|flag| can_keep(&limits, flag))
             .map(|flag| (*flag).to_owned())
             .collect();
-        let message = samples::message(&format!("conformance flags {number}"));
+        let message = samples::sample(suite.kind(), &format!("conformance flags {number}"));
         let mut item = samples::item(message.clone());
         item.meta.flags.clone_from(&kept);
         all.push(item);
@@ -336,7 +344,7 @@ async fn put_flags(suite: &mut Suite<'_>) -> Verdict {
 async fn labels(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, limits, collection) = suite.fresh("labels").await?;
     need!(limits.abilities.keeps_labels, "`keeps-labels` is not declared here");
-    let message = samples::message("conformance labels");
+    let message = samples::sample(suite.kind(), "conformance labels");
     let mut item = samples::item(message.clone());
     item.meta.labels = vec!["Projects/Tern \u{1f426}".into(), "plain".into()];
     let mut wanted = item.meta.labels.clone();
@@ -358,11 +366,10 @@ async fn too_large(suite: &mut Suite<'_>) -> Verdict {
         .ok_or_else(|| Stop::Skipped("the limits name no size".into()))?;
     let size = usize::try_from(limit).ok().filter(|size| *size <= 256 * 1024 * 1024);
     let size = size.ok_or_else(|| Stop::Skipped(format!("the limit of {limit} bytes is too much to try")))?;
-    let body = b"0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(size / 72 + 1);
     let all = [
-        samples::message("conformance before"),
-        samples::with_body("conformance large", &body),
-        samples::message("conformance after"),
+        samples::sample(suite.kind(), "conformance before"),
+        samples::long(suite.kind(), "conformance large", size + 18),
+        samples::sample(suite.kind(), "conformance after"),
     ];
     let answers = place(&mut destination, &collection.id, items(&all)).await?;
     check!(
@@ -382,7 +389,7 @@ async fn too_large(suite: &mut Suite<'_>) -> Verdict {
 async fn unknown_collection(suite: &mut Suite<'_>) -> Verdict {
     let mut destination = suite.destination().await?;
     let before = destination.collections().await.during("collections")?.len();
-    let item = samples::item(samples::message("conformance nowhere"));
+    let item = samples::item(samples::sample(suite.kind(), "conformance nowhere"));
     match destination.put("no such collection", vec![item]).await {
         Err(Failure::NotFound(_)) => {}
         Err(other) => check!(false, "it gave {:?} and not not-found: {other}", other.code()),
@@ -401,13 +408,13 @@ async fn unknown_collection(suite: &mut Suite<'_>) -> Verdict {
 
 async fn watermark(suite: &mut Suite<'_>) -> Verdict {
     let (mut destination, limits, collection) = suite.fresh("watermark").await?;
-    let before = messages("before the watermark", 12);
+    let before = messages(suite.kind(), "before the watermark", 12);
     place_all(&mut destination, &collection.id, items(&before)).await?;
     let known = walk(&mut destination, &collection.id, None, 1000).await?;
     let mark = destination.watermark(&collection.id).await.during("watermark")?;
     for batch in [
-        &messages("after the watermark", 3)[..],
-        &messages("long after the watermark", 2),
+        &messages(suite.kind(), "after the watermark", 3)[..],
+        &messages(suite.kind(), "long after the watermark", 2),
     ] {
         place_all(&mut destination, &collection.id, items(batch)).await?;
     }
@@ -448,7 +455,7 @@ async fn watermark_empty(suite: &mut Suite<'_>) -> Verdict {
     place_all(
         &mut destination,
         &collection.id,
-        items(&messages("watermark of nothing", 2)),
+        items(&messages(suite.kind(), "watermark of nothing", 2)),
     )
     .await?;
     let since = walk(&mut suite.destination().await?, &collection.id, Some(&mark), 10).await?;
@@ -471,7 +478,7 @@ async fn watermark_unknown(suite: &mut Suite<'_>) -> Verdict {
         "`watermark` of a collection that is not there did not give not-found"
     );
     destination
-        .limits(Kind::Message)
+        .limits(suite.kind())
         .await
         .during("limits after it")
         .map(drop)

@@ -114,7 +114,7 @@ async fn meta(suite: &mut Suite<'_>) -> Verdict {
         for (item, content) in &fetched {
             let id = &item.meta.id;
             check!(
-                item.media_type == samples::MESSAGE,
+                samples::media_type(collection.kind).is_none_or(|wanted| item.media_type == wanted),
                 "the item {id:?} is of media type {:?}",
                 item.media_type
             );

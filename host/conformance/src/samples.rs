@@ -1,12 +1,94 @@
-//! Messages that the suite writes.
+//! What the suite writes: messages, events, tasks and contacts.
 
 use bytes::Bytes;
-use whimbrel_model::{ItemMeta, Timestamp};
+use whimbrel_model::{ItemMeta, Kind, Timestamp};
+use whimbrel_pim::{Format, normal_form};
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
 
-/// The media type of a message.
-pub const MESSAGE: &str = "message/rfc822";
+/// The media type of items of a kind, where the contract names one.
+pub fn media_type(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Message => Some("message/rfc822"),
+        Kind::Event | Kind::Task => Some("text/calendar"),
+        Kind::Contact => Some("text/vcard"),
+        Kind::Filter => Some("application/sieve"),
+        Kind::Note => None,
+    }
+}
+
+/// A plain item of a kind; another one for each `marker`. What follows ": " in it is said, and makes no other item.
+pub fn sample(kind: Kind, marker: &str) -> Bytes {
+    let stem = marker.split(": ").next().unwrap_or_default();
+    let uid = stem.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+    match kind {
+        Kind::Event => format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Whimbrel//Conformance//EN\r\nBEGIN:VEVENT\r\n\
+             UID:{uid}@conformance.example\r\nDTSTAMP:20200102T030405Z\r\nDTSTART:20200102T030000Z\r\nDURATION:PT1H\r\n\
+             SUMMARY:{marker}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+        .into(),
+        Kind::Task => format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Whimbrel//Conformance//EN\r\nBEGIN:VTODO\r\n\
+             UID:{uid}@conformance.example\r\nDTSTAMP:20200102T030405Z\r\nDUE:20200102T030000Z\r\n\
+             SUMMARY:{marker}\r\nEND:VTODO\r\nEND:VCALENDAR\r\n"
+        )
+        .into(),
+        Kind::Contact => format!(
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}@conformance.example\r\nFN:{marker}\r\nN:{marker};;;;\r\n\
+             EMAIL:{uid}@conformance.example\r\nEND:VCARD\r\n"
+        )
+        .into(),
+        Kind::Message | Kind::Note | Kind::Filter => message(marker),
+    }
+}
+
+/// A sample of more bytes than usual.
+pub fn long(kind: Kind, marker: &str, bytes: usize) -> Bytes {
+    match kind {
+        Kind::Event | Kind::Task | Kind::Contact => sample(kind, &format!("{marker} {}", "x".repeat(bytes))),
+        Kind::Message | Kind::Note | Kind::Filter => with_body(marker, &b"0123456789abcdef\r\n".repeat(bytes / 18)),
+    }
+}
+
+/// A sample as it was written, where this says the same in other words: providers of events and contacts write them down
+/// anew. Anything else comes back as it is.
+pub fn recognised(content: Bytes) -> Bytes {
+    let Some(kind) = kind_of(&content) else { return content };
+    let format = if kind == Kind::Contact {
+        Format::Card
+    } else {
+        Format::Calendar
+    };
+    let text = String::from_utf8_lossy(&content).replace("\r\n ", "");
+    let name = if kind == Kind::Contact { "FN:" } else { "SUMMARY:" };
+    let Some(marker) = text.lines().find_map(|line| line.strip_prefix(name)) else {
+        return content;
+    };
+    let known = sample(kind, marker);
+    match normal_form(format, &known) == normal_form(format, &content) {
+        true => known,
+        false => content,
+    }
+}
+
+/// Of what a sample is, from its own words; none for a message.
+fn kind_of(content: &[u8]) -> Option<Kind> {
+    let has = |words: &[u8]| {
+        content
+            .windows(words.len())
+            .any(|part| part.eq_ignore_ascii_case(words))
+    };
+    if content.starts_with(b"BEGIN:VCARD") {
+        Some(Kind::Contact)
+    } else if !content.starts_with(b"BEGIN:VCALENDAR") {
+        None
+    } else if has(b"BEGIN:VTODO") {
+        Some(Kind::Task)
+    } else {
+        Some(Kind::Event)
+    }
+}
 
 /// A plain message; another one for each `marker`.
 pub fn message(marker: &str) -> Bytes {
@@ -37,7 +119,9 @@ pub fn item(content: Bytes) -> Item {
     };
     Item {
         meta,
-        media_type: MESSAGE.to_owned(),
+        media_type: media_type(kind_of(&content).unwrap_or(Kind::Message))
+            .unwrap_or_default()
+            .to_owned(),
         content: Blob::from_bytes(content),
     }
 }

@@ -97,8 +97,8 @@ impl<'a> Suite<'a> {
     pub async fn destination(&mut self) -> Verdict<Destination> {
         need!(self.plugin.can_write(), "the connector only reads");
         need!(
-            self.plugin.description().kinds.contains(&Kind::Message),
-            "the suite writes messages only"
+            !matches!(self.kind(), Kind::Note | Kind::Filter),
+            "the suite writes messages, events, tasks and contacts only"
         );
         let spec = self.subject.destination.as_ref();
         let spec = spec.ok_or_else(|| Stop::Skipped("no destination account was given".into()))?;
@@ -114,12 +114,36 @@ impl<'a> Suite<'a> {
         }
     }
 
+    /// What the connector moves first and foremost.
+    pub fn kind(&self) -> Kind {
+        self.plugin
+            .description()
+            .kinds
+            .first()
+            .copied()
+            .unwrap_or(Kind::Message)
+    }
+
+    /// Ends a case that makes sense for messages alone.
+    pub fn messages_only(&self) -> Verdict {
+        need!(self.kind() == Kind::Message, "it is about messages");
+        Ok(())
+    }
+
+    /// A collection that is wanted at the destination.
+    pub fn wanted(&self, path: &[&str]) -> Collection {
+        Collection {
+            kind: self.kind(),
+            ..wanted(path)
+        }
+    }
+
     /// A newly opened destination account, what it can do, and an empty collection in it.
     pub async fn fresh(&mut self, name: &str) -> Verdict<(Destination, Limits, Collection)> {
         let mut destination = self.destination().await?;
-        let limits = destination.limits(Kind::Message).await.during("limits")?;
+        let limits = destination.limits(self.kind()).await.during("limits")?;
         let made = destination
-            .ensure(&wanted(&[&format!("conformance-{name}")]))
+            .ensure(&self.wanted(&[&format!("conformance-{name}")]))
             .await
             .during("ensure")?;
         Ok((destination, limits, made))

@@ -89,7 +89,7 @@ async fn add(suite: &Suite<'_>, collection: &Collection, content: &Bytes) -> Ver
 async fn new(suite: &mut Suite<'_>) -> Verdict {
     need!(suite.known()?.hooks.add.is_some(), "no hook `add` was given");
     let (mut source, collection, listing) = before(suite).await?;
-    let content = samples::message("conformance delta new");
+    let content = samples::sample(suite.kind(), "conformance delta new");
     add(suite, &collection, &content).await?;
     let delta = delta(suite, &collection, &listing, |delta| !delta.upserted.is_empty()).await?;
     let [meta] = delta.upserted.as_slice() else {
@@ -242,7 +242,7 @@ async fn push(suite: &mut Suite<'_>) -> Verdict {
     need!(suite.plugin.description().abilities.push, "`push` is not declared");
     need!(suite.known()?.hooks.add.is_some(), "no hook `add` was given");
     let (mut source, collection, _) = before(suite).await?;
-    let content = samples::message("conformance push");
+    let content = samples::sample(suite.kind(), "conformance push");
     let adding = async {
         sleep(Duration::from_millis(500)).await;
         add(suite, &collection, &content).await

@@ -33,6 +33,8 @@ pub enum Permission {
         /// Name of the setting that holds the port.
         port: String,
     },
+    /// Send HTTP requests to the host and port of the address that this setting holds.
+    Url(String),
     /// Connect to this fixed host; `*.example.org` for a domain.
     Endpoint(String),
     /// Read, and perhaps write, below the folder that this setting names.

@@ -60,6 +60,7 @@ pub(crate) enum Fault {
 pub(crate) enum Interface {
     Blobs,
     Files,
+    Http,
     Imap,
     Log,
     Tcp,
@@ -71,6 +72,7 @@ pub(crate) enum Interface {
 pub struct HostCalls {
     pub blobs: u64,
     pub files: u64,
+    pub http: u64,
     pub imap: u64,
     pub log: u64,
     pub tcp: u64,
@@ -129,6 +131,7 @@ struct Counters {
     instances: AtomicU64,
     blobs: AtomicU64,
     files: AtomicU64,
+    http: AtomicU64,
     imap: AtomicU64,
     log: AtomicU64,
     tcp: AtomicU64,
@@ -164,6 +167,7 @@ impl Activity {
             host_calls: HostCalls {
                 blobs: of(&all.blobs),
                 files: of(&all.files),
+                http: of(&all.http),
                 imap: of(&all.imap),
                 log: of(&all.log),
                 tcp: of(&all.tcp),
@@ -190,6 +194,7 @@ impl Activity {
         let counter = match interface {
             Interface::Blobs => &self.0.blobs,
             Interface::Files => &self.0.files,
+            Interface::Http => &self.0.http,
             Interface::Imap => &self.0.imap,
             Interface::Log => &self.0.log,
             Interface::Tcp => &self.0.tcp,
@@ -294,7 +299,7 @@ mod tests {
         activity.refuse(Attempt::ClearText, "mail.example:143");
         assert_eq!(
             serde_json::to_string(&activity.usage()).unwrap(),
-            r#"{"calls":1,"computing_ms":2,"peak_memory":10,"instances":0,"host_calls":{"blobs":0,"files":0,"imap":1,"log":0,"tcp":0},"bytes_in":0,"bytes_out":0,"traps":0,"timeouts":0,"memory_refusals":0,"refused":[{"attempt":"clear-text","what":"mail.example:143","count":1}],"refused_more":0}"#
+            r#"{"calls":1,"computing_ms":2,"peak_memory":10,"instances":0,"host_calls":{"blobs":0,"files":0,"http":0,"imap":1,"log":0,"tcp":0},"bytes_in":0,"bytes_out":0,"traps":0,"timeouts":0,"memory_refusals":0,"refused":[{"attempt":"clear-text","what":"mail.example:143","count":1}],"refused_more":0}"#
         );
     }
 }

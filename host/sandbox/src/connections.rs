@@ -16,9 +16,9 @@ pub struct Connection {
     pub host: String,
     /// TCP.
     pub port: u16,
-    /// "TLS 1.3", "TLS 1.2", or none for clear text.
+    /// "TLS 1.3", "TLS 1.2", "TLS 1.2 or higher" (HTTP), or none for clear text.
     pub tls: Option<String>,
-    /// By its name in the registry of IANA.
+    /// By its name in the registry of IANA, where it is known.
     pub cipher: Option<String>,
     /// Of the server's certificate: `sha256:` and 64 hexadecimal digits, as `pin` in the settings wants it.
     pub fingerprint: Option<String>,
@@ -50,7 +50,7 @@ impl Connections {
             host: host.to_owned(),
             port,
             tls: protection.map(|it| it.version.to_owned()),
-            cipher: protection.map(|it| it.cipher.clone()),
+            cipher: protection.map(|it| it.cipher.clone()).filter(|it| !it.is_empty()),
             fingerprint: protection.and_then(|it| it.fingerprint).map(|pin| pin.to_string()),
         };
         let mut known = self.hold();

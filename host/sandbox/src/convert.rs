@@ -274,6 +274,7 @@ pub(crate) fn remark_to_guest(from: &Remark) -> destination::Remark {
 pub(crate) fn description(from: descriptor::Description) -> Description {
     let permissions = from.permissions.into_iter().map(|permission| match permission {
         descriptor::Permission::Network((host, port)) => Permission::Network { host, port },
+        descriptor::Permission::Url(setting) => Permission::Url(setting),
         descriptor::Permission::Endpoint(host) => Permission::Endpoint(host),
         descriptor::Permission::Files((setting, write)) => Permission::Files { setting, write },
     });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use whimbrel_model::{Description, Failure, Permission};
+use whimbrel_wire::http::Url;
 
 use crate::convert::clean;
 use crate::{AccountSpec, Activity, Attempt};
@@ -98,6 +99,18 @@ impl Grants {
     /// # Errors
     /// `forbidden`, naming both keys.
     pub(crate) fn network(&self, host: &str, port: u16, default_port: u16, clear: bool) -> Result<(), Failure> {
+        self.reach(host, port, default_port, clear, false)
+    }
+
+    /// As [`Self::network`], for an HTTP request: a `url` permission is a key to it too.
+    ///
+    /// # Errors
+    /// `forbidden`, naming both keys.
+    pub(crate) fn http(&self, host: &str, port: u16, clear: bool) -> Result<(), Failure> {
+        self.reach(host, port, if clear { 80 } else { 443 }, clear, true)
+    }
+
+    fn reach(&self, host: &str, port: u16, default_port: u16, clear: bool, http: bool) -> Result<(), Failure> {
         let shown = clean(host, 255);
         let tried = format!("{shown}:{port}");
         let spec = match self.account() {
@@ -134,6 +147,22 @@ impl Grants {
                     );
                     asked.push(format!("network({host_key}, {port_key}), {grant}"));
                 }
+                Permission::Url(setting) if http => {
+                    let granted = spec.settings.get(setting).and_then(Value::as_str);
+                    let granted = granted.and_then(|text| Url::parse(text).ok());
+                    if granted
+                        .as_ref()
+                        .is_some_and(|granted| covers(granted, host, port, clear))
+                    {
+                        return Ok(());
+                    }
+                    let grant = granted.map_or_else(
+                        || format!("`{setting}` is no address in the settings"),
+                        |granted| format!("the settings say {}", granted.origin().ascii_serialization()),
+                    );
+                    asked.push(format!("url({setting}), {grant}"));
+                }
+                Permission::Url(setting) => asked.push(format!("url({setting}), which is for HTTP")),
                 Permission::Endpoint(pattern) => {
                     let allowed = spec.endpoints.iter().any(|allow| matches_host(allow, host));
                     if matches_host(pattern, host) && allowed && !clear {
@@ -220,6 +249,19 @@ impl Grants {
             return self.refuse(Attempt::Folder, &shown, why);
         };
         Ok((spec.base.join(path), write && self.writable()))
+    }
+}
+
+/// Whether an address of the settings covers this one: the same host, and the same port and protection, or TLS where the
+/// settings ask for less.
+fn covers(granted: &Url, host: &str, port: u16, clear: bool) -> bool {
+    let same = granted.host_str().is_some_and(|granted| same_host(granted, host));
+    let same_port = granted.port_or_known_default() == Some(port);
+    same && match granted.scheme() {
+        "https" => !clear && same_port,
+        "http" if clear => same_port,
+        "http" => same_port || port == 443,
+        _ => false,
     }
 }
 
@@ -345,6 +387,40 @@ mod tests {
         assert!(text.contains("for no connection at all"), "{text}");
         let text = refusal(grants(vec![network("port")], json!({}), &[]).network("mail.example", 993, 993, false));
         assert!(text.contains("`host` is not in the settings"), "{text}");
+    }
+
+    #[test]
+    fn an_address_opens_its_own_host_and_port_to_http_alone() {
+        let with = |url: &str, tls: &str| {
+            grants(
+                vec![Permission::Url("url".into())],
+                json!({"url": url, "tls": tls}),
+                &[],
+            )
+        };
+        let given = with("https://Dav.Example/path", "implicit");
+        given.http("dav.example", 443, false).unwrap();
+        for (host, port, clear) in [
+            ("dav.example", 8443, false),
+            ("dav.example", 80, true),
+            ("dav.example", 443, true),
+            ("dav.example.evil.example", 443, false),
+            ("", 443, false),
+        ] {
+            refusal(given.http(host, port, clear));
+        }
+        let text = refusal(given.network("dav.example", 443, 993, false));
+        assert!(text.contains("url(url), which is for HTTP"), "{text}");
+        let clear = with("http://dav.example:8080/", "insecure");
+        clear.http("dav.example", 8080, true).unwrap();
+        clear.http("dav.example", 443, false).unwrap();
+        refusal(clear.http("dav.example", 80, true));
+        let unsaid = with("http://dav.example:8080/", "implicit");
+        let text = refusal(unsaid.http("dav.example", 8080, true));
+        assert!(text.contains("tls = \"insecure\""), "{text}");
+        for url in ["", "dav.example", "ftp://dav.example/"] {
+            refusal(with(url, "insecure").http("dav.example", 443, false));
+        }
     }
 
     #[test]

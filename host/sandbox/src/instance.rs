@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
-use whimbrel_wire::{BlobStore, Trust};
+use whimbrel_wire::{BlobStore, Trust, http};
 
 use crate::activity::Interface;
 use crate::convert::clean;
@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub log: log::Allowance,
     pub sessions: usize,
     pub folders: usize,
+    /// Made with the first request.
+    pub http: Option<http::Client>,
     pub trust: Arc<Trust>,
     memory: Memory,
 }
@@ -204,6 +206,7 @@ impl Running {
             log: log::Allowance::new(),
             sessions: 0,
             folders: 0,
+            http: None,
             trust: Arc::clone(&shared.trust),
             memory: Memory {
                 bytes: 0,

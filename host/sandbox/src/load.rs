@@ -9,6 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 use wasmtime::component::{Component, InstancePre};
 use whimbrel_model::{Description, Failure, Hash, Permission};
+use whimbrel_wire::http::Url;
 
 use crate::account::Account;
 use crate::bindings::{descriptor, destination, source};
@@ -341,15 +342,29 @@ impl Plugin {
             .description()
             .permissions
             .iter()
-            .filter_map(|permission| match permission {
-                Permission::Network { host, port } => Some((host, port)),
-                Permission::Endpoint(_) | Permission::Files { .. } => None,
+            .filter(|permission| match permission {
+                Permission::Network { .. } | Permission::Url(_) => true,
+                Permission::Endpoint(_) | Permission::Files { .. } => false,
             });
-        let (Some((host, port)), None) = (servers.next(), servers.next()) else {
+        let (Some(server), None) = (servers.next(), servers.next()) else {
             return None;
         };
-        let host = spec.settings.get(host)?.as_str()?.to_ascii_lowercase();
-        Some(match spec.settings.get(port).and_then(Value::as_u64) {
+        let text = |setting: &str| spec.settings.get(setting)?.as_str();
+        let (host, port) = match server {
+            Permission::Network { host, port } => {
+                let port = spec.settings.get(port).and_then(Value::as_u64);
+                (text(host)?.to_ascii_lowercase(), port)
+            }
+            Permission::Url(setting) => {
+                let url = Url::parse(text(setting)?).ok()?;
+                (
+                    url.host_str()?.to_ascii_lowercase(),
+                    url.port_or_known_default().map(u64::from),
+                )
+            }
+            Permission::Endpoint(_) | Permission::Files { .. } => return None,
+        };
+        Some(match port {
             Some(port) => format!("{host}:{port}"),
             None => host,
         })

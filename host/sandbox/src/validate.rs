@@ -249,7 +249,7 @@ pub(crate) fn description(it: &Description) -> Checked {
     list("permissions", &it.permissions, 100)?;
     it.permissions.iter().try_for_each(|permission| match permission {
         Permission::Network { host, port } => setting_name(host).and_then(|()| setting_name(port)),
-        Permission::Files { setting, .. } => setting_name(setting),
+        Permission::Files { setting, .. } | Permission::Url(setting) => setting_name(setting),
         Permission::Endpoint(host) => endpoint(host),
     })?;
     schema("settings schema", &it.settings_schema)?;

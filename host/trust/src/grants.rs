@@ -110,6 +110,7 @@ pub struct Difference {
 pub fn ask(permission: &Permission) -> String {
     match permission {
         Permission::Network { host, port } => format!("network({host}, {port})"),
+        Permission::Url(setting) => format!("url({setting})"),
         Permission::Endpoint(host) => format!("endpoint({host})"),
         Permission::Files { setting, write } => {
             format!("files({setting}, {})", if *write { "write" } else { "read" })
@@ -128,7 +129,7 @@ impl Candidate {
     pub fn own_hosts(&self) -> impl Iterator<Item = &str> {
         self.permissions.iter().filter_map(|permission| match permission {
             Permission::Endpoint(host) => Some(host.as_str()),
-            Permission::Network { .. } | Permission::Files { .. } => None,
+            Permission::Network { .. } | Permission::Url(_) | Permission::Files { .. } => None,
         })
     }
 

@@ -1,9 +1,10 @@
-//! Native protocol clients and the bodies they carry: IMAP, OAuth, connections for protocols of lines, TLS, files, blobs,
-//! credentials.
+//! Native protocol clients and the bodies they carry: IMAP, HTTP, OAuth, connections for protocols of lines, TLS, files,
+//! blobs, credentials.
 
 mod blob;
 mod credentials;
 mod files;
+pub mod http;
 pub mod imap;
 pub mod oauth;
 mod places;

@@ -43,9 +43,9 @@ impl fmt::Debug for Tls {
 /// How a connection is protected, as both sides agreed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protection {
-    /// "TLS 1.3" or "TLS 1.2".
+    /// "TLS 1.3", "TLS 1.2", or "TLS 1.2 or higher" where it is not known which.
     pub version: &'static str,
-    /// By its name in the registry of IANA, e.g. "TLS13_AES_256_GCM_SHA384".
+    /// By its name in the registry of IANA, e.g. "TLS13_AES_256_GCM_SHA384"; empty where it is not known.
     pub cipher: String,
     /// Of the server's certificate.
     pub fingerprint: Option<Pin>,
@@ -66,7 +66,7 @@ impl Protection {
         Self {
             version,
             cipher,
-            fingerprint: certificate.map(|certificate| Fingerprints::of(certificate).certificate),
+            fingerprint: certificate.map(fingerprint),
         }
     }
 }
@@ -197,6 +197,11 @@ impl Tls {
             .as_ref()
             .map_err(|reason| Failure::InvalidSettings(reason.clone()))
     }
+}
+
+/// What a server's certificate is known by.
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Pin {
+    Fingerprints::of(certificate).certificate
 }
 
 fn config(provider: Arc<CryptoProvider>, ground: Ground) -> Result<ClientConfig, Failure> {

@@ -2,9 +2,11 @@
 
 mod bulk;
 mod hard;
+mod pim;
 
 pub use bulk::{bulk, bulk_message, text};
 pub use hard::{equal_twins, hard_messages, huge};
+pub use pim::{calendar_objects, contact, contacts, event};
 
 use crate::account::{Account, Folder, Message};
 use crate::scratch::Random;

@@ -2,10 +2,11 @@
 
 mod courier;
 mod cyrus;
+mod dav;
 mod dovecot;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 pub use courier::Courier;
 pub use cyrus::Cyrus;
+pub use dav::{DavServer, Radicale, Xandikos};
 pub use dovecot::{Dovecot, Format, Options};
 
 use crate::imap::Imap;
@@ -123,10 +125,20 @@ impl Process {
     /// Waits until a greeting that holds `greeting` comes from the port. False where the server ended, or nothing
     /// came in ten seconds.
     fn ready(&self, port: u16, greeting: &str) -> bool {
+        self.says(port, "", greeting)
+    }
+
+    /// The same for a server that is asked something over HTTP.
+    fn answers_http(&self, port: u16) -> bool {
+        self.says(port, "OPTIONS / HTTP/1.0\r\n\r\n", "HTTP/1.")
+    }
+
+    fn says(&self, port: u16, question: &str, greeting: &str) -> bool {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
-            if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+                let _ = stream.write_all(question.as_bytes());
                 let mut line = String::new();
                 if BufReader::new(stream).read_line(&mut line).is_ok() && line.contains(greeting) {
                     return true;

@@ -44,6 +44,9 @@ pub fn sentence(permission: &Permission) -> String {
         Permission::Network { host, port } => {
             format!("connections to the host and port in the settings `{host}` and `{port}`")
         }
+        Permission::Url(setting) => {
+            format!("HTTP requests to the host and port of the address in the setting `{setting}`")
+        }
         Permission::Endpoint(host) => {
             format!("connections to {host}, if the settings file says `allow = [\"{host}\"]`")
         }
@@ -82,6 +85,7 @@ fn granted(permission: &Permission, side: &Side, schema: &Value) -> Option<Strin
                 None => Some(host.to_owned()),
             }
         }
+        Permission::Url(setting) => text(setting).map(str::to_owned),
         Permission::Endpoint(host) => {
             // Whether a pattern of the settings covers it is decided when it is reached for.
             let named = side.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));

@@ -2,6 +2,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod files;
+pub(crate) mod http;
 pub(crate) mod imap;
 pub(crate) mod log;
 pub(crate) mod tcp;

@@ -1,22 +1,19 @@
 //! Requests to a provider's endpoints: forms out, small JSON back.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Response, StatusCode, redirect};
+use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio_rustls::rustls::Error as TlsError;
 use whimbrel_model::{Failure, Secret, Tokens};
 use zeroize::Zeroizing;
 
 use super::refusal::Code;
 use super::{ClientAuth, Endpoint, Provider};
 use crate::Tls;
+use crate::http::setup::{build, builder, retry_after, unreached};
 
 /// For the connection, and for the whole of a request.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -119,19 +116,10 @@ impl Client {
         ];
         // Where nothing is encrypted, nobody needs to be trusted, and this machine may have no authorities.
         let config = match endpoints.into_iter().flatten().any(Endpoint::is_encrypted) {
-            true => tls.client()?.as_ref().clone(),
-            false => Tls::pinned(&[])?.client()?.as_ref().clone(),
+            true => Arc::clone(tls.client()?),
+            false => Arc::clone(Tls::pinned(&[])?.client()?),
         };
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(config)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
-            .user_agent(concat!("whimbrel/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| Failure::Internal("the HTTP client cannot be set up".to_owned()))?;
+        let http = build(builder(&config, CONNECT).timeout(WHOLE))?;
         Ok(Self {
             provider: Arc::new(provider),
             http,
@@ -240,7 +228,7 @@ impl Client {
         }
         let request = request.header("Accept", "application/json").form(&form);
         let answer = request.send().await.map_err(|error| self.unreached(endpoint, &error))?;
-        let (status, wait) = (answer.status(), retry_after(&answer));
+        let (status, wait) = (answer.status(), retry_after(answer.headers()));
         let body = self.body(endpoint, answer).await?;
         self.read(endpoint, status, wait, &body)
     }
@@ -305,42 +293,10 @@ impl Client {
         ))
     }
 
-    /// The error's own text may hold the address with anything in it: only its kind and what lies below are used.
     fn unreached(&self, endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
-        let name = &self.provider.name;
-        let place = endpoint.place();
-        let cause = lowest(error);
-        if let Some(io) = cause.filter(|io| is_tls(io)) {
-            return Tls::explain(endpoint.host(), endpoint.port(), io);
-        }
-        Failure::Unavailable(match cause {
-            _ if error.is_timeout() => format!("login `{name}`: {place} does not answer in time"),
-            Some(io) => format!("login `{name}`: {place} cannot be reached: {io}"),
-            None if error.is_connect() => format!("login `{name}`: {place} cannot be reached"),
-            None => format!("login `{name}`: the connection to {place} broke off"),
-        })
+        let whom = format!("login `{}`: {}", self.provider.name, endpoint.place());
+        unreached(&whom, endpoint.host(), endpoint.port(), error)
     }
-}
-
-/// The lowest I/O error below another one.
-fn lowest(error: &reqwest::Error) -> Option<&io::Error> {
-    let mut found = None;
-    let mut next = error.source();
-    while let Some(error) = next {
-        found = error.downcast_ref::<io::Error>().or(found);
-        next = error.source();
-    }
-    found
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<TlsError>())
-}
-
-/// `Retry-After` in milliseconds, where it is a number of seconds.
-fn retry_after(answer: &Response) -> Option<u64> {
-    let seconds: u64 = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.saturating_mul(1000))
 }
 
 /// As `application/x-www-form-urlencoded` wants it.
