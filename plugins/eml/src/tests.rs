@@ -483,7 +483,7 @@ fn flags_change_and_messages_move() {
 
     assert!(
         account
-            .remove(&to, &[copied.clone(), "nobody".to_owned()])
+            .remove(&to, &[copied, "nobody".to_owned()])
             .unwrap()
             .iter()
             .all(Result::is_ok)
