@@ -46,7 +46,7 @@ pub fn sample(kind: Kind, marker: &str) -> Bytes {
 /// A sample of more bytes than usual.
 pub fn long(kind: Kind, marker: &str, bytes: usize) -> Bytes {
     match kind {
-        Kind::Event | Kind::Task | Kind::Contact => sample(kind, &format!("{marker} {}", "x".repeat(bytes))),
+        Kind::Event | Kind::Task | Kind::Contact => sample(kind, &format!("{marker}: {}", "x".repeat(bytes))),
         Kind::Message | Kind::Note | Kind::Filter => with_body(marker, &b"0123456789abcdef\r\n".repeat(bytes / 18)),
     }
 }

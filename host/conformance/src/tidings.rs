@@ -71,7 +71,8 @@ async fn delta(
 
 async fn content_of(source: &mut Source, collection: &Collection, id: &str) -> Verdict<Bytes> {
     let answers = source.fetch(&collection.id, &[id.to_owned()]).await.during("fetch")?;
-    bytes(&there(only(answers, "fetch")?, id)?.content).await
+    let content = bytes(&there(only(answers, "fetch")?, id)?.content).await?;
+    Ok(samples::recognised(content))
 }
 
 async fn add(suite: &Suite<'_>, collection: &Collection, content: &Bytes) -> Verdict {

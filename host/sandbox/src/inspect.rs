@@ -11,7 +11,17 @@ const PACKAGE: &str = "whimbrel:connector";
 /// The versions of the contract that this host speaks: every one that begins so.
 const SPOKEN: &str = "0.1";
 /// What this host gives.
-const GIVEN: [&str; 9] = ["types", "blobs", "log", "imap", "http", "files", "tcp", "descriptor", "source"];
+const GIVEN: [&str; 9] = [
+    "types",
+    "blobs",
+    "log",
+    "imap",
+    "http",
+    "files",
+    "tcp",
+    "descriptor",
+    "source",
+];
 /// What WASI gives, with nothing granted.
 const WASI: [&str; 6] = [
     "wasi:cli",

@@ -15,6 +15,9 @@ use crate::xml::DAV;
 /// Objects asked for at once.
 const BATCH: usize = 50;
 
+/// Bytes of an identity that the host takes; a UID may have more.
+const IDENTITY: usize = 1024;
+
 /// Calendars or address books.
 #[derive(Debug)]
 pub struct Source<F>(Account, PhantomData<F>);
@@ -99,7 +102,9 @@ impl Account {
     }
 
     fn item(&self, name: &str, etag: &str, bytes: &[u8]) -> Item {
-        let mut meta = ItemMeta::new(name).revision(etag).identity(uid(bytes));
+        let mut meta = ItemMeta::new(name)
+            .revision(etag)
+            .identity(uid(bytes).filter(|uid| uid.len() <= IDENTITY));
         meta.size = Some(bytes.len() as u64);
         Item {
             meta,
