@@ -1,5 +1,5 @@
 //! Calendars and address books between Radicale and Xandikos: everything arrives, nothing moves twice, changes are
-//! followed, what is deleted stays, and a kill loses and doubles nothing.
+//! followed, what is deleted stays unless the settings say otherwise, and a kill loses and doubles nothing.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
@@ -151,7 +151,7 @@ fn changes_arrive(from: &dyn DavServer, to: &dyn DavServer, sort: Sort) {
     assert_arrived(from, to, sort);
     assert_eq!(outcome.worked("replaced"), 1, "{outcome}");
 
-    // These servers have no trash, and nothing is ever removed for good.
+    // Deletions are mirrored only where that is asked for.
     dav.delete(&format!("{path}p2.{suffix}"));
     let outcome = job.migrate();
     assert_eq!(outcome.worked("vanished"), 1, "{outcome}");

@@ -158,8 +158,11 @@ fn parameters(written: impl Iterator<Item = Option<String>>) -> Option<String> {
         let text = line.get(start..value_at(line.as_bytes())? - 1)?;
         let name = text.split('=').next().unwrap_or_default().to_ascii_uppercase();
         match name.as_str() {
-            // The value shows it. The last are notes of a library to itself.
+            // The value shows it.
             ";VALUE" | ";ENCODING" | ";CHARSET" => continue,
+            // What is between a client and its server (RFC 6638 section 7).
+            ";SCHEDULE-AGENT" | ";SCHEDULE-STATUS" | ";SCHEDULE-FORCE-SEND" => continue,
+            // Notes of a library to itself.
             name if name.starts_with(";X-VOBJ-") => continue,
             // Their values have no case (RFC 6350 section 5.6).
             ";TYPE" => texts.push(text.to_ascii_uppercase().replace('"', "")),

@@ -36,6 +36,7 @@ impl Format {
 /// - how texts are escaped, and how dates, durations and rules are spelt;
 /// - whether several values stand in one property or in several (CATEGORIES, EXDATE, RDATE, RESOURCES);
 /// - `VALUE`, which the value shows by itself, and `ENCODING`;
+/// - what tells a server whether to send invitations, and what it answers (RFC 6638 section 7);
 /// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, CALSCALE and METHOD of a calendar;
 /// - the definition of a time zone that is known by its name.
 ///

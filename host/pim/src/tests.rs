@@ -77,6 +77,10 @@ fn what_servers_write_anew_stays_the_same() {
         "ATTENDEE;PARTSTAT=accepted;CN=\"Ann\";ROLE=CHAIR:mailto:ann@example.org",
         "ATTENDEE;ROLE=CHAIR;CN=Ann;PARTSTAT=ACCEPTED:mailto:ann@example.org",
     );
+    same_event(
+        "ATTENDEE;SCHEDULE-AGENT=CLIENT;SCHEDULE-STATUS=1.1:mailto:ann@example.org",
+        "ATTENDEE:mailto:ann@example.org",
+    );
     same_event("DESCRIPTION:one\\Ntwo", "DESCRIPTION:one\\ntwo");
     same_card("TEL;TYPE=home,voice:+1", "TEL;TYPE=VOICE;TYPE=HOME:+1");
     same_card("item1.EMAIL:a@example.org\nFN:A", "FN:A\nitem1.EMAIL:a@example.org");
