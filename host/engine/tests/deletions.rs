@@ -96,7 +96,7 @@ async fn what_has_no_trash_is_kept_before_it_is_removed() {
         .change("INBOX", theirs, b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n");
     world.delete(0..5);
     world.run().await;
-    world.later(Duration::from_secs(3600));
+    world.later(Duration::from_secs(4000));
     let report = world.run().await;
     assert_eq!(report.worked.trashed, 4, "{report:?}");
     assert!(
@@ -126,7 +126,7 @@ async fn where_the_trash_is_gone_messages_stay() {
     for deleted in [0..2, 2..4] {
         world.delete(deleted);
         world.run().await;
-        world.later(Duration::from_secs(3600));
+        world.later(Duration::from_secs(4000));
         let there = world.there();
         let report = world.run().await;
         if there == (100, 0) {
