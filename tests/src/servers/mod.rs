@@ -218,7 +218,7 @@ fn require_unpacked(package: &str, file: &str) -> PathBuf {
     let path = root.join(package).join(file);
     assert!(
         path.exists(),
-        "{package} is not unpacked (its Debian package excludes Dovecot's). Unpack it with: cargo xtask servers, or: \
+        "{package} is not unpacked (its Debian package excludes Dovecot's). Unpack it with: cargo xtask test, or: \
          mkdir -p {root} && cd {root} && apt-get download {package} && dpkg-deb -x {package}_*.deb {package}",
         root = root.display(),
     );

@@ -104,7 +104,7 @@ async fn a_failure_is_the_end() {
 async fn a_call_that_was_cancelled_is_the_end() {
     let (mut connection, mut far, _folder) = pair(Security::Insecure, password());
     far.write_all(b"+OK ha").await.unwrap();
-    let reading = tokio::time::timeout(Duration::from_millis(20), connection.read_line(100));
+    let reading = timeout(Duration::from_millis(20), connection.read_line(100));
     assert!(reading.await.is_err());
     far.write_all(b"lf\r\n").await.unwrap();
     assert!(text(connection.read_line(100).await).contains("gone"));
