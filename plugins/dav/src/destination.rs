@@ -376,7 +376,6 @@ impl Account {
 
     /// Asks for the revisions that the server did not answer; one request for all.
     fn complete(&self, folder: &Folder, answers: &mut [Result<Placement>]) -> Result<()> {
-        let lacking = |answer: &&mut Result<Placement>| answer.as_ref().is_ok_and(|it| it.revision.is_none());
         let names: Vec<String> = answers
             .iter()
             .filter_map(|answer| answer.as_ref().ok())
@@ -387,10 +386,12 @@ impl Account {
             return Ok(());
         }
         let known: HashMap<String, String> = self.revisions(folder, &names)?;
-        for answer in answers.iter_mut().filter(lacking) {
-            if let Ok(placement) = answer {
-                placement.revision = placement.id.as_ref().and_then(|id| known.get(id)).cloned();
-            }
+        for placement in answers
+            .iter_mut()
+            .flatten()
+            .filter(|placement| placement.revision.is_none())
+        {
+            placement.revision = placement.id.as_ref().and_then(|id| known.get(id)).cloned();
         }
         Ok(())
     }

@@ -170,7 +170,7 @@ fn read(input: impl BufRead, mut each: impl FnMut(&Element, Element) -> Result<(
                     return Err(broken("it is nested too deep, or too large"));
                 }
                 seen = true;
-                open.push(element(namespace, &start)?);
+                open.push(element(&namespace, &start)?);
             }
             Event::End(_) => {
                 let Some(done) = open.pop() else {
@@ -230,7 +230,7 @@ fn add(open: &mut [Element], piece: &str, text: &mut usize) -> Result<()> {
     Ok(())
 }
 
-fn element(namespace: ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Element> {
+fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Element> {
     let namespace = match namespace {
         ResolveResult::Bound(namespace) => text_of(namespace.as_ref()),
         ResolveResult::Unbound => String::new(),
