@@ -286,7 +286,7 @@ mod tests {
         };
         assert_eq!(inspect(&component(&[], &newer, Some("0.3.1"))), Err(expected));
         for import in [
-            "whimbrel:connector/http@0.1.0",
+            "whimbrel:connector/smtp@0.1.0",
             "wasi:http/types@0.2.0",
             "wasi:io/poll@0.3.0",
             "acme:x/y",
