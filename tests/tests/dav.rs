@@ -62,7 +62,12 @@ fn read(server: &dyn DavServer, sort: Sort) -> Books {
 }
 
 fn job(from: &dyn DavServer, to: &dyn DavServer, sort: Sort) -> Job {
+    job_with(from, to, sort, "")
+}
+
+fn job_with(from: &dyn DavServer, to: &dyn DavServer, sort: Sort, settings: &str) -> Job {
     Job::new(&[
+        settings.to_owned(),
         from.side("source", sort.connector()),
         to.side("destination", sort.connector()),
         mailbox("alice", &from.account(), &to.account()),
@@ -102,6 +107,11 @@ fn there_and_again(from: &dyn DavServer, to: &dyn DavServer, sort: Sort) {
     outcome.adds_up();
     assert_arrived(from, to, sort);
     assert_eq!(read(from, sort), before, "the source changed");
+    for depth in [&["verify"][..], &["verify", "--deep"]] {
+        let verified = job.run(depth);
+        verified.expect(0);
+        assert_eq!(verified.json()["total"]["verdict"]["grade"], "perfect", "{verified}");
+    }
 
     let again = job.migrate();
     for what in ["found", "copied", "merged", "replaced"] {
@@ -159,6 +169,58 @@ fn changes_arrive(from: &dyn DavServer, to: &dyn DavServer, sort: Sort) {
     assert!(!holds(&read(from, sort)) && holds(&read(to, sort)));
 }
 
+/// These servers have no trash: what was deleted at the source is kept in the quarantine before it is removed.
+#[test]
+fn deletions_are_mirrored_where_that_is_asked_for() {
+    let (from, to) = (Radicale::start(), Xandikos::start());
+    let path = fill(&from, Sort::AddressBooks, 20);
+    let asked = "[deletions]\nuntil = 2090-01-01T00:00:00Z\napart = \"1s\"\nmax_share = \"10%\"\n";
+    let job = job_with(&from, &to, Sort::AddressBooks, asked);
+    job.migrate();
+    from.dav().delete(&format!("{path}p2.vcf"));
+    assert_eq!(job.migrate().worked("vanished"), 1);
+    thread::sleep(Duration::from_millis(2100));
+    let outcome = job.migrate();
+    assert_eq!(outcome.worked("trashed"), 1, "{outcome}");
+    assert_arrived(&from, &to, Sort::AddressBooks);
+    let holds = |books: &Books| books.values().any(|objects| objects.contains_key("plain-2"));
+    assert!(!holds(&read(&to, Sort::AddressBooks)));
+    let kept = std::fs::read_dir(job.folder().join("state/quarantine/alice")).unwrap();
+    let kept: Vec<String> = kept
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    assert!(kept.len() == 1 && kept[0].contains("UID:plain-2"), "{kept:?}");
+}
+
+/// One object that the destination refuses is told and kept aside, and the others arrive.
+#[test]
+fn an_object_that_is_refused_holds_up_no_other() {
+    let (from, to) = (Radicale::start(), Xandikos::start());
+    let path = fill(&from, Sort::Calendars, 5);
+    from.dav().put(
+        Sort::Calendars,
+        &format!("{path}bad.ics"),
+        &corpus::event("bad", "a form feed\u{c} in the middle"),
+    );
+    let job = job(&from, &to, Sort::Calendars);
+    let outcome = job.run(&["migrate"]);
+    outcome.expect(3);
+    let count = u64::try_from(hard(Sort::Calendars).len() + 5).unwrap();
+    assert_eq!(
+        (
+            outcome.total("moved"),
+            outcome.total("failed"),
+            outcome.total("pending")
+        ),
+        (count, 1, 0),
+        "{outcome}"
+    );
+    let kept = std::fs::read_dir(job.folder().join("state/quarantine/alice")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(kept[0].extension().is_some_and(|ending| ending == "ics"), "{kept:?}");
+}
+
 #[test]
 fn changes_of_events_are_followed() {
     changes_arrive(&Radicale::start(), &Xandikos::start(), Sort::Calendars);
@@ -174,11 +236,26 @@ fn a_kill_in_the_middle_loses_and_doubles_nothing() {
     let (from, to) = (Radicale::start(), Xandikos::start());
     fill(&from, Sort::Calendars, 300);
     let job = job(&from, &to, Sort::Calendars);
-    for pause in [400, 700, 1100] {
+    let arrived = || {
+        let collections = to.dav().children(home(&to, Sort::Calendars)).into_iter();
+        collections
+            .map(|(path, _)| to.dav().children(&path).len())
+            .sum::<usize>()
+    };
+    let all = hard(Sort::Calendars).len() + 300;
+    let mut in_the_middle = 0;
+    for share in [1, 80, 160] {
         let running = job.start(&["migrate"]);
-        thread::sleep(Duration::from_millis(pause));
+        for _ in 0..2000 {
+            if arrived() >= share {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         running.kill();
+        in_the_middle += usize::from((1..all).contains(&arrived()));
     }
+    assert!(in_the_middle >= 1, "every kill came too late");
     let outcome = job.migrate();
     outcome.adds_up();
     assert_arrived(&from, &to, Sort::Calendars);

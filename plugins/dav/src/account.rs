@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use whimbrel_plugin::http::send;
 use whimbrel_plugin::{Collection, Failure, Kind, Result};
 
 use crate::address::Address;
 use crate::flavour::{CALDAV, Service};
 use crate::listing::Listing;
-use crate::requests::{APPLE, multiget, multistatus, origin_of, propfind, request, responses, send, xml_request};
+use crate::requests::{APPLE, multiget, multistatus, origin_of, propfind, request, responses, xml_request};
 use crate::settings::Options;
 use crate::xml::{DAV, Response};
 

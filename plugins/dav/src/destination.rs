@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use whimbrel_plugin::blobs::{blob, read_whole};
-use whimbrel_plugin::http::{self, Request, Response};
+use whimbrel_plugin::http::{self, Request, Response, send};
 use whimbrel_plugin::{Collection, Failure, Item, Kind, Limits, Outcome, Placement, Result, Settings};
 
 use crate::abilities;
@@ -12,9 +12,7 @@ use crate::account::{Account, Folder};
 use crate::address::{Address, escaped};
 use crate::flavour::Flavour;
 use crate::object::{resource_name, same, uid, unscheduled};
-use crate::requests::{
-    header, make, preconditions, propfind, proppatch, refusal, request, responses, send, xml_request,
-};
+use crate::requests::{header, make, preconditions, propfind, proppatch, refusal, request, responses, xml_request};
 use crate::source::is_name;
 use crate::xml::{DAV, escape};
 

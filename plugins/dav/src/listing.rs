@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use whimbrel_plugin::http::send;
 use whimbrel_plugin::{Change, Failure, ItemMeta, Page, Pager, Result};
 
 use crate::account::{Account, Folder};
 use crate::cursor::{Cursor, State};
-use crate::requests::{multistatus, origin_of, propfind, refusal, responses, send, sync, xml_request};
+use crate::requests::{multistatus, origin_of, propfind, refusal, responses, sync, xml_request};
 use crate::xml::DAV;
 
 /// Rounds of a listing that the server cuts short each time.
@@ -21,6 +22,14 @@ pub struct Listing {
     changes: BTreeMap<String, Option<ItemMeta>>,
     /// It names everything that is there.
     complete: bool,
+}
+
+impl Listing {
+    /// Whether it names everything where what changed since a token was asked for: the token is void by now. Pages before
+    /// may have named what changed and no more, so all names are told again.
+    fn starts_over(&self) -> bool {
+        self.complete && self.since.as_ref().is_some_and(|since| since.token.is_some())
+    }
 }
 
 impl Account {
@@ -38,13 +47,18 @@ impl Account {
             let same = cursor.as_ref().is_some_and(|cursor| cursor.next == held.next);
             after.is_some() && held.since == since && same
         });
+        let mut after = after;
         let mut listing = match held {
             Some(held) => held,
             None => self.list(&folder, since.clone())?,
         };
         if let Some(cursor) = cursor.filter(|cursor| cursor.after.is_some()) {
-            // What changed since is told from there on again.
-            listing.next = cursor.next;
+            if listing.starts_over() {
+                after = None;
+            } else {
+                // What changed since is told from there on again.
+                listing.next = cursor.next;
+            }
         }
         let mut pager = Pager::new(limit);
         let mut last = None;

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Read};
 
 use whimbrel_plugin::blobs::{ReadAt, blob};
-use whimbrel_plugin::http::{self, Request, Response};
+use whimbrel_plugin::http::{Request, Response};
 use whimbrel_plugin::{Blob, Failure, Result};
 
 use crate::address::Address;
@@ -116,11 +116,6 @@ pub fn xml_request(method: &str, at: &Address, depth: Option<&str>, body: &str) 
     request
 }
 
-/// Sends it.
-pub fn send(request: Request) -> Result<Response> {
-    http::send(request)
-}
-
 /// Where an answer came from.
 pub fn origin_of(response: &Response, asked: &Address) -> Address {
     Address::parse(&response.url).unwrap_or_else(|_| asked.clone())
@@ -218,7 +213,8 @@ pub fn refusal(response: &Response, attempt: &str) -> Failure {
         (403, None) => Failure::forbidden(text),
         (423, _) => Failure::unavailable(text),
         (405 | 501, _) => Failure::unsupported(text),
-        (400..=499, _) => Failure::rejected(text),
+        // Xandikos names what is wrong with one object in a multistatus.
+        (400..=499, _) | (207, Some(_)) => Failure::rejected(text),
         _ => Failure::unavailable(format!("{text}, which is no answer of a WebDAV server")),
     }
 }

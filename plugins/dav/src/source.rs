@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use whimbrel_plugin::blobs::blob;
+use whimbrel_plugin::http::send;
 use whimbrel_plugin::{Collection, Failure, Item, ItemMeta, Page, Result, Settings};
 
 use crate::account::{Account, Folder};
 use crate::flavour::Flavour;
 use crate::object::{uid, with_crlf};
-use crate::requests::{header, multiget, multistatus, refusal, request, send, xml_request};
+use crate::requests::{header, multiget, multistatus, refusal, request, xml_request};
 use crate::xml::DAV;
 
 /// Objects asked for at once.
@@ -66,11 +67,15 @@ impl Account {
         }
         let data = format!("C:{}", self.service.data);
         let body = multiget(self.service, &["D:getetag", &data], &resources);
-        let response = send(xml_request("REPORT", &folder.at, Some("1"), &body))?;
+        let response = match send(xml_request("REPORT", &folder.at, Some("1"), &body)) {
+            // Together they are too large: each is asked for by itself.
+            Err(Failure::TooLarge(_)) => return Ok(found),
+            other => other?,
+        };
         if matches!(response.status, 400 | 403 | 405 | 501) {
             return Ok(found);
         }
-        multistatus(&response, "reading objects", &mut |one| {
+        let read = multistatus(&response, "reading objects", &mut |one| {
             let name = folder.at.name_of(&folder.at.join(&one.href)?);
             let content = one.property(self.service.namespace, self.service.data);
             if let (Some(name), Some(etag), Some(content)) = (name, one.text(DAV, "getetag"), content) {
@@ -79,7 +84,11 @@ impl Account {
                 found.insert(name, item);
             }
             Ok(())
-        })?;
+        });
+        // One that cannot be read takes no other with it: those that are missing are asked for by themselves.
+        if let Err(failure) = read {
+            whimbrel_plugin::warn!("objects are read one by one: {failure}");
+        }
         Ok(found)
     }
 
