@@ -50,6 +50,9 @@ const RESERVED: [&str; 14] = [
     "upgrade",
 ];
 
+/// What would make another method of the one that is named: what may be sent is decided by the method.
+const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
 /// What no plugin needs to see.
 const HIDDEN: [&str; 6] = [
     "set-cookie",
@@ -271,6 +274,11 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, Failure> {
         if RESERVED.contains(&name.as_str()) {
             return Err(Failure::Internal(format!(
                 "the connector gave the HTTP header `{name}`, which the host writes"
+            )));
+        }
+        if OVERRIDES.contains(&name.as_str()) {
+            return Err(Failure::Forbidden(format!(
+                "the connector gave the HTTP header `{name}`, which hides the method of a request"
             )));
         }
         headers.append(name, HeaderValue::from_str(value).map_err(|_| refused())?);

@@ -526,6 +526,12 @@ async fn what_a_connector_must_not_write_is_refused() {
         let refused = ground.client.send(one).await;
         assert!(matches!(refused, Err(Failure::Internal(_))), "{name}: {refused:?}");
     }
+    for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override"] {
+        let mut one = request("GET", Url::parse("http://127.0.0.1:1/").unwrap());
+        one.headers.push((name.into(), "DELETE".into()));
+        let refused = ground.client.send(one).await;
+        assert!(matches!(refused, Err(Failure::Forbidden(_))), "{name}: {refused:?}");
+    }
     for method in ["", "get", "CONNECT", "A B"] {
         let refused = ground
             .client
