@@ -38,6 +38,7 @@ fn ending(media_type: &str) -> &'static str {
         other => match Format::of(other) {
             Some(Format::Calendar) => "ics",
             Some(Format::Card) => "vcf",
+            Some(Format::Sieve) => "sieve",
             None => "eml",
         },
     }

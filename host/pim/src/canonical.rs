@@ -24,6 +24,7 @@ pub fn lines(format: Format, line: &[u8], out: &mut Vec<Vec<u8>>) {
             let parse = || match format {
                 Format::Calendar => of_calendar(line),
                 Format::Card => of_card(line),
+                Format::Sieve => None,
             };
             // The parser has no promise that nothing makes it panic, and this comes from servers.
             catch_unwind(AssertUnwindSafe(parse)).ok().flatten()
@@ -49,17 +50,45 @@ fn as_it_stands(line: &[u8]) -> Vec<u8> {
     line
 }
 
-fn of_calendar(line: &str) -> Option<Vec<String>> {
+/// A content line of a calendar object, parsed.
+fn entry(line: &str) -> Option<ICalendarEntry> {
     let text = format!("BEGIN:VEVENT\r\n{line}\r\nEND:VEVENT\r\n");
-    let Entry::ICalendar(ICalendar { components }) = Parser::new(&text).strict().entry() else {
+    let Entry::ICalendar(ICalendar { mut components }) = Parser::new(&text).strict().entry() else {
         return None;
     };
-    let [component] = components.as_slice() else {
+    let [component] = components.as_mut_slice() else {
         return None;
     };
-    let [entry] = component.entries.as_slice() else {
-        return None;
+    match component.entries.len() {
+        1 => component.entries.pop(),
+        _ => None,
+    }
+}
+
+/// A moment, in seconds since 1970 and minutes east of UTC. A time zone that is not known counts as UTC.
+pub fn moment(line: &str, zone: Option<&str>) -> Option<(i64, i16)> {
+    let parse = || {
+        let entry = entry(line)?;
+        let Some(ICalendarValue::PartialDateTime(at)) = entry.values.first() else {
+            return None;
+        };
+        let zone = zone.and_then(|name| name.parse::<Tz>().ok()).unwrap_or(Tz::UTC);
+        let local = at.to_date_time()?.date_time.and_utc().timestamp();
+        // A time that a zone has twice or never is taken for UTC.
+        let unix = at.to_date_time_with_tz(zone).map_or(local, |at| at.timestamp());
+        let at = at
+            .to_date_time_with_tz(zone)
+            .map_or(local, |at| at.naive_local().and_utc().timestamp());
+        Some((unix, i16::try_from((at - unix) / 60).ok()?))
     };
+    let fits = line.len() <= LONGEST && !line.contains('\0');
+    // As above: no promise, and it comes from servers.
+    fits.then(|| catch_unwind(AssertUnwindSafe(parse)).ok().flatten())
+        .flatten()
+}
+
+fn of_calendar(line: &str) -> Option<Vec<String>> {
+    let mut entry = entry(line)?;
     let lists = matches!(
         entry.name,
         ICalendarProperty::Categories
@@ -68,7 +97,6 @@ fn of_calendar(line: &str) -> Option<Vec<String>> {
             | ICalendarProperty::Rdate
             | ICalendarProperty::Freebusy
     );
-    let mut entry = entry.clone();
     entry.values.iter_mut().for_each(settle_rule);
     let parameters = parameters(entry.params.iter().map(|parameter| {
         let single = ICalendarEntry {

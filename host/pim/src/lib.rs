@@ -1,10 +1,21 @@
-//! What calendar objects and contacts say, whatever way they are written down in. No I/O.
+//! What calendar objects, contacts and filters say, whatever way they are written down in, and changes to them. No I/O.
 
 mod canonical;
+mod edit;
+mod object;
+mod rewrite;
+mod sieve;
 mod tree;
 
 #[cfg(test)]
+mod edit_tests;
+
+#[cfg(test)]
 mod tests;
+
+pub use edit::{Change, Edit, EditError, Edited, apply};
+pub use object::{Object, Person};
+pub use sieve::requires;
 
 use tree::Component;
 
@@ -15,6 +26,8 @@ pub enum Format {
     Calendar,
     /// vCard (RFC 6350; 2.1 and 3.0 too): contacts.
     Card,
+    /// Sieve (RFC 5228): filters.
+    Sieve,
 }
 
 impl Format {
@@ -24,6 +37,7 @@ impl Format {
         match name.to_ascii_lowercase().as_str() {
             "text/calendar" => Some(Self::Calendar),
             "text/vcard" | "text/x-vcard" | "text/directory" => Some(Self::Card),
+            "application/sieve" => Some(Self::Sieve),
             _ => None,
         }
     }
@@ -40,8 +54,18 @@ impl Format {
 /// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, CALSCALE and METHOD of a calendar;
 /// - the definition of a time zone that is known by its name.
 ///
-/// What cannot be understood is compared as it stands.
+/// What cannot be understood is compared as it stands. Of a filter, only the line ends are apart.
 pub fn normal_form(format: Format, object: &[u8]) -> Vec<u8> {
+    if format == Format::Sieve {
+        let lines = object
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines: Vec<&[u8]> = lines.collect();
+        while lines.last().is_some_and(|line| line.is_empty()) {
+            lines.pop();
+        }
+        return lines.join(&b'\n');
+    }
     Component::read(object).normal(format)
 }
 
@@ -56,6 +80,7 @@ pub fn uid(format: Format, object: &[u8]) -> Option<String> {
             .filter(|part| !part.is("VTIMEZONE"))
             .find_map(|part| part.line("UID"))?,
         Format::Card => object.line("UID")?,
+        Format::Sieve => return None,
     };
     let text = std::str::from_utf8(line).ok()?;
     let uid = text.get(tree::value_at(line)?..)?.trim();

@@ -113,7 +113,7 @@ fn close(open: &mut Vec<Component>) {
 }
 
 /// The name of a property: what stands before parameters and value; of `item1.TEL` in a vCard, `TEL`.
-fn name_of(line: &[u8]) -> &[u8] {
+pub fn name_of(line: &[u8]) -> &[u8] {
     let end = line.iter().position(|byte| b":;".contains(byte)).unwrap_or(line.len());
     let head = &line[..end];
     let start = head.iter().position(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
@@ -133,34 +133,61 @@ pub fn value_at(line: &[u8]) -> Option<usize> {
     None
 }
 
-/// Lines without line ends, continued ones joined, empty ones left out; a byte order mark is none of the first line.
-fn unfolded(text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    let mut rest = text
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .peekable();
+/// A content line as it stands in a text.
+pub struct Physical<'t> {
+    /// With its line ends, and those within it.
+    pub raw: &'t [u8],
+    /// Without them; a byte order mark is none of the first line.
+    pub text: Cow<'t, [u8]>,
+}
+
+/// All lines of a text, continued ones joined, empty ones among them.
+pub fn physical(text: &[u8]) -> impl Iterator<Item = Physical<'_>> {
+    let mark = "\u{feff}".as_bytes();
+    let mut at = 0;
     std::iter::from_fn(move || {
-        loop {
-            let mut line = Cow::Borrowed(rest.next()?);
-            loop {
-                match rest.peek() {
-                    Some([b' ' | b'\t', more @ ..]) => line.to_mut().extend_from_slice(more),
-                    // A soft line break of quoted-printable, in vCard 2.1.
-                    Some(more) if is_soft(&line) => {
-                        let line = line.to_mut();
-                        line.pop();
-                        line.extend_from_slice(more);
-                    }
-                    _ => break,
+        let start = at;
+        let next = |at: usize| {
+            let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+            let end = rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(rest.len(), |end| end + 1);
+            let line = &rest[..end];
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            Some((line.strip_suffix(b"\r").unwrap_or(line), at + end))
+        };
+        let (first, end) = next(at)?;
+        at = end;
+        let first = if start == 0 {
+            first.strip_prefix(mark).unwrap_or(first)
+        } else {
+            first
+        };
+        let mut line = Cow::Borrowed(first);
+        while let Some((more, end)) = next(at) {
+            match more {
+                [b' ' | b'\t', more @ ..] => line.to_mut().extend_from_slice(more),
+                // A soft line break of quoted-printable, in vCard 2.1.
+                more if is_soft(&line) => {
+                    let line = line.to_mut();
+                    line.pop();
+                    line.extend_from_slice(more);
                 }
-                rest.next();
+                _ => break,
             }
-            if !line.is_empty() {
-                return Some(line);
-            }
+            at = end;
         }
+        Some(Physical {
+            raw: &text[start..at],
+            text: line,
+        })
     })
+}
+
+/// The lines that say something.
+fn unfolded(text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    physical(text).map(|line| line.text).filter(|line| !line.is_empty())
 }
 
 /// Whether a line ends in the middle of a value in quoted-printable.
