@@ -183,7 +183,7 @@ fn a_report_says_what_status_and_verify_say() {
     // Both sides, as the run saw them.
     let source = &json["source"];
     assert_eq!(
-        (&source["connector"], &source["used"][0]["name"]),
+        (&source["connectors"][0], &source["used"][0]["name"]),
         (&"imap".into(), &"imap".into())
     );
     assert_eq!(source["used"][0]["blake3"].as_str().unwrap().len(), 64);

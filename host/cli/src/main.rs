@@ -1,5 +1,6 @@
 //! `whimbrel`: moves mailboxes between providers and proves that nothing was lost.
 
+mod accounts;
 mod args;
 mod ask;
 mod demo;

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
-use whimbrel_engine::{Clock, Daily, Endpoint, FaultOptions, Mailbox, Options, Provider, RuleBook};
+use whimbrel_engine::{Clock, FaultOptions, Mailbox, Options, Provider, RuleBook};
 use whimbrel_ledger::{Ledger, LedgerError, LedgerOptions};
 use whimbrel_rules::Rules;
-use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig, Timeouts};
-use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials};
+use whimbrel_sandbox::{Plugin, PluginLimits, Runtime, RuntimeConfig};
+use whimbrel_wire::{BlobStore, BlobStoreConfig};
 
+use crate::accounts::{self, Pairs};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failures;
 use crate::folders::PluginFolders;
 use crate::problem::{Problem, Result};
-use crate::rules::{self, Changed, Elsewhere};
+use crate::rules::{self, Changed};
 use crate::secrets::Keeper;
-use crate::settings::{self, Account, Limits, SecretRef, Settings, Side, Whose};
+use crate::settings::{self, Limits, Settings, Side};
 use crate::trust;
 
 /// The key under which the ledger keeps the migration's name.
@@ -54,7 +54,8 @@ pub struct Session {
     /// The destinations of all mailboxes, by name, where rules may send messages to them.
     routes: HashMap<String, Arc<dyn Provider>>,
     blobs: BlobStore,
-    connectors: [Loaded; 2],
+    /// Of each part of the settings.
+    connectors: Vec<[Loaded; 2]>,
     aim: Aim,
 }
 
@@ -70,7 +71,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    fn of(plugin: &Plugin) -> Self {
+    /// By its description.
+    pub fn of(plugin: &Plugin) -> Self {
         let description = plugin.description();
         Self {
             connector: description.name.clone(),
@@ -118,25 +120,30 @@ impl Session {
         });
         let runtime = runtime(&settings.limits, blobs.clone())?;
         let folders = PluginFolders::of_process(&global.plugins);
-        let mut plugins = Vec::new();
-        for side in [&settings.source, &settings.destination] {
-            match load(&runtime, &folders, &settings.base, side).await {
-                Ok(plugin) => plugins.push((side, plugin)),
-                Err(problem) => problems.push(*problem),
+        let mut plugins: HashMap<&str, Plugin> = HashMap::new();
+        let mut seen = HashSet::new();
+        for side in settings.sides().filter(|side| seen.insert(side.section.as_str())) {
+            if !plugins.contains_key(side.connector.as_str()) {
+                match load(&runtime, &folders, &settings.base, side).await {
+                    Ok(plugin) => drop(plugins.insert(&side.connector, plugin)),
+                    Err(problem) => problems.push(*problem),
+                }
             }
             if let Some(ca) = side.ca.as_ref().filter(|path| !path.is_file()) {
-                let problem = Problem::settings(format!("there is no file `{}` (`{}.ca`)", ca.display(), side.which));
+                let problem = Problem::settings(format!("there is no file `{}` (`{}.ca`)", ca.display(), side.section));
                 problems.push(
                     problem.help("the path is relative to the settings file; a PEM file with certificates is wanted"),
                 );
             }
         }
-        let sides: Vec<(&Side, &Plugin)> = plugins.iter().map(|(side, plugin)| (*side, plugin)).collect();
+        let sides: Vec<(&Side, &Plugin)> = settings
+            .sides()
+            .filter_map(|side| Some((side, plugins.get(side.connector.as_str())?)))
+            .collect();
         let refused = trust::admit(global, &settings, &sides);
-        let plugins: Vec<Plugin> = match refused.is_empty() {
-            true => plugins.into_iter().map(|(_, plugin)| plugin).collect(),
-            false => Vec::new(),
-        };
+        if !refused.is_empty() {
+            plugins.clear();
+        }
         problems.extend(refused);
         let compiled = match settings.rules.as_ref().map(rules::load) {
             Some(Err(wrong)) => {
@@ -148,20 +155,17 @@ impl Session {
         };
         let keeper = Arc::new(Keeper::new(&settings));
         warnings.extend(settings.vault.key_file.as_deref().and_then(settings::exposed));
-        let mut routes = HashMap::new();
-        let (mailboxes, connectors) = match plugins.as_slice() {
-            [source, destination] => {
-                if !destination.can_write() {
-                    problems.push(read_only(&settings.destination, destination));
-                }
-                let mailboxes = mailboxes(&settings, [source, destination], &keeper, &mut problems, &mut warnings);
-                if compiled.is_some() {
-                    routes = destinations(&settings, destination, &mailboxes, &keeper);
-                }
-                (mailboxes, [source, destination].map(Loaded::of))
-            }
-            _ => (Vec::new(), Default::default()),
+        let pairs = Pairs::new(
+            &settings,
+            &plugins.iter().map(|(name, plugin)| (*name, plugin)).collect(),
+            &mut problems,
+        );
+        let mailboxes = accounts::mailboxes(&settings, &pairs, &keeper, &mut problems, &mut warnings);
+        let routes = match compiled.is_some() {
+            true => accounts::destinations(&settings, &pairs, &mailboxes, &keeper),
+            false => HashMap::new(),
         };
+        let connectors = pairs.loaded();
         Ok(Self {
             settings,
             mailboxes,
@@ -223,10 +227,6 @@ impl Session {
             longest_wish: limits.max_backoff,
             // Programs that were started together do not come back together.
             seed: now_ms().cast_unsigned() ^ u64::from(std::process::id()),
-            daily: Daily {
-                source: self.settings.source.daily,
-                destination: self.settings.destination.daily,
-            },
             ..FaultOptions::new(Clock::new(now_ms))
         }
     }
@@ -252,9 +252,18 @@ impl Session {
         }
     }
 
-    /// The connectors of the source and of the destination.
-    pub fn connectors(&self) -> &[Loaded; 2] {
-        &self.connectors
+    /// The connectors of the sources and of the destinations, each once.
+    pub fn connectors(&self) -> [Vec<&Loaded>; 2] {
+        [0, 1].map(|side| {
+            let mut used: Vec<&Loaded> = Vec::new();
+            for pair in &self.connectors {
+                let one = &pair[side];
+                if !used.iter().any(|known| known.blake3 == one.blake3) {
+                    used.push(one);
+                }
+            }
+            used
+        })
     }
 
     /// The ledger, made where there is none. Refuses one of another migration: its ids mean nothing here.
@@ -269,18 +278,19 @@ impl Session {
 
     fn ledger_of(&mut self, ledger: Ledger) -> Result<Ledger> {
         let failed = |error: LedgerError| Box::new(failures::ledger(&error));
-        let [source, destination] = &self.connectors;
-        for (key, now, what) in [
-            (NAME, &self.settings.name, "is of the migration"),
-            ("source", &source.connector, "was filled by the source connector"),
-            (
-                "destination",
-                &destination.connector,
-                "was filled by the destination connector",
-            ),
-        ] {
-            match ledger.get_meta(key).map_err(failed)? {
-                None => ledger.set_meta(key, now).map_err(failed)?,
+        let mut wanted = vec![(NAME.to_owned(), &self.settings.name, "is of the migration")];
+        for (part, [source, destination]) in self.settings.parts.iter().zip(&self.connectors) {
+            let key = |side: &str| match &part.name {
+                Some(name) => format!("{side}/{name}"),
+                None => side.to_owned(),
+            };
+            wanted.push((key("source"), &source.connector, "was filled by the source connector"));
+            let what = "was filled by the destination connector";
+            wanted.push((key("destination"), &destination.connector, what));
+        }
+        for (key, now, what) in wanted {
+            match ledger.get_meta(&key).map_err(failed)? {
+                None => ledger.set_meta(&key, now).map_err(failed)?,
                 Some(before) if before == *now => {}
                 Some(before) => {
                     let state = self.settings.state.display();
@@ -370,215 +380,7 @@ async fn load(runtime: &Runtime, folders: &PluginFolders, base: &Path, side: &Si
         .map_err(|error| at(failures::load(&error, &path)))
 }
 
-fn read_only(side: &Side, plugin: &Plugin) -> Problem {
-    let message = format!(
-        "the connector `{}` only reads: it cannot be a destination",
-        plugin.description().name
-    );
-    Problem::settings(message)
-        .at(side.connector_place.clone())
-        .help("`whimbrel plugin list` shows which connectors write")
-}
-
-/// Both sides of every mailbox, checked against what the connectors ask for.
-fn mailboxes(
-    settings: &Settings,
-    [source, destination]: [&Plugin; 2],
-    keeper: &Arc<Keeper>,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<Problem>,
-) -> Vec<Mailbox> {
-    let mut said = HashSet::new();
-    let mut ready = Vec::new();
-    for mailbox in &settings.mailboxes {
-        let mut ends = Vec::new();
-        let sides = [
-            (&settings.source, source, &mailbox.source),
-            (&settings.destination, destination, &mailbox.destination),
-        ];
-        for (side, plugin, account) in sides {
-            warnings.extend(
-                account
-                    .secret
-                    .as_ref()
-                    .and_then(|secret| secret.exposed())
-                    .filter(|it| said.insert(it.to_string())),
-            );
-            let whose = Whose {
-                mailbox: &mailbox.name,
-                side: side.which,
-            };
-            let before = problems.len();
-            let (given, own) = split(plugin, side, account);
-            let mut sentences = plugin.check_settings(&Value::Object(given.clone()), &Value::Object(own));
-            if account.way_in().is_none()
-                && account.values.contains_key("user")
-                && wants_secret(plugin)
-                && !sentences.is_empty()
-            {
-                // Clearer than what a schema's "one of these" gives.
-                sentences.retain(|sentence| sentence.starts_with("settings"));
-                let help = format!(
-                    "write {} = {{ user = \"…\", password = {{ env = \"VARIABLE\" }} }}",
-                    side.which
-                );
-                let problem = Problem::settings(format!("{whose} has no password or token"));
-                problems.push(problem.at(mailbox.place.clone()).help(help));
-            }
-            let wrong = !sentences.is_empty() || problems.len() > before;
-            // What is wrong with the settings is wrong for every mailbox: said once.
-            for sentence in sentences
-                .into_iter()
-                .filter(|sentence| said.insert(format!("{}: {sentence}", side.which)))
-            {
-                let message = format!("connector `{}`, {whose}: {sentence}", plugin.description().name);
-                let help = format!("`whimbrel plugin inspect {}` shows what it asks for", side.connector);
-                let place = if sentence.starts_with("settings") {
-                    &side.settings_place
-                } else {
-                    &mailbox.place
-                };
-                problems.push(Problem::settings(message).at(place.clone()).help(help));
-            }
-            match account.credentials(whose, keeper) {
-                Ok(credentials) if !wrong => {
-                    let spec = spec(settings, side, &mailbox.name, merged(given, account));
-                    let renewed = account.secret.as_ref().is_some_and(SecretRef::may_be_renewed);
-                    let end: Arc<dyn Provider> = match renewed {
-                        true => Arc::new(Elsewhere {
-                            plugin: plugin.clone(),
-                            spec,
-                            account: account.clone(),
-                            keeper: Arc::clone(keeper),
-                            side: side.which,
-                        }),
-                        false => Arc::new(Endpoint {
-                            plugin: plugin.clone(),
-                            spec: AccountSpec { credentials, ..spec },
-                        }),
-                    };
-                    ends.push(end);
-                }
-                Ok(_) => {}
-                // A vault that does not open, or a client's secret that is missing, is said once and not for each mailbox.
-                Err(problem) if said.insert(problem.to_string()) => problems.push(*problem),
-                Err(_) => {}
-            }
-        }
-        if let Ok([source, destination]) = <[Arc<dyn Provider>; 2]>::try_from(ends) {
-            ready.push(Mailbox {
-                name: mailbox.name.clone(),
-                source,
-                destination,
-                attributes: mailbox.attributes.clone(),
-            });
-        }
-    }
-    ready
-}
-
-/// What an account is opened with, the credentials apart.
-fn spec(settings: &Settings, side: &Side, mailbox: &str, given: Map<String, Value>) -> AccountSpec {
-    AccountSpec {
-        mailbox: mailbox.to_owned(),
-        settings: given,
-        credentials: Credentials::None,
-        ca: side.ca.clone(),
-        pins: side.pins.clone(),
-        compress: side.compress,
-        connections: Connections::default(),
-        activity: Activity::default(),
-        base: settings.base.clone(),
-        endpoints: side.allow.clone(),
-        timeouts: Timeouts::default(),
-    }
-}
-
-/// The destination of every mailbox of the settings: of those that are worked on, and of the others.
-fn destinations(
-    settings: &Settings,
-    plugin: &Plugin,
-    mailboxes: &[Mailbox],
-    keeper: &Arc<Keeper>,
-) -> HashMap<String, Arc<dyn Provider>> {
-    let side = &settings.destination;
-    let others = settings.others.iter().map(|mailbox| {
-        let account = &mailbox.destination;
-        let (given, _) = split(plugin, side, account);
-        let elsewhere: Arc<dyn Provider> = Arc::new(Elsewhere {
-            plugin: plugin.clone(),
-            spec: spec(settings, side, &mailbox.name, merged(given, account)),
-            account: account.clone(),
-            keeper: Arc::clone(keeper),
-            side: side.which,
-        });
-        (mailbox.name.clone(), elsewhere)
-    });
-    let own = mailboxes
-        .iter()
-        .map(|mailbox| (mailbox.name.clone(), Arc::clone(&mailbox.destination)));
-    own.chain(others).collect()
-}
-
-/// Whether the connector's mailboxes have a password or token.
-fn wants_secret(plugin: &Plugin) -> bool {
-    let schema: Value = serde_json::from_str(&plugin.description().account_schema).unwrap_or_default();
-    ["/properties/password", "/properties/token"]
-        .iter()
-        .any(|path| schema.pointer(path).is_some())
-}
-
-/// What goes to the connector's settings schema, and what to its account schema. A mailbox may override a setting; texts
-/// (all that CSV has) become numbers and truths where the schema wants them. A secret is only said to be there.
-fn split(plugin: &Plugin, side: &Side, account: &Account) -> (Map<String, Value>, Map<String, Value>) {
-    let schema: Value = serde_json::from_str(&plugin.description().settings_schema).unwrap_or_default();
-    let (mut given, mut own) = (side.settings.clone(), Map::new());
-    for (key, value) in &account.values {
-        match schema.pointer("/properties").and_then(|properties| properties.get(key)) {
-            Some(property) => drop(given.insert(key.clone(), typed(value, property))),
-            None => drop(own.insert(key.clone(), value.clone())),
-        }
-    }
-    if let Some(way_in) = account.way_in() {
-        own.insert(way_in.to_owned(), json!("•"));
-    }
-    (given, own)
-}
-
-fn merged(mut given: Map<String, Value>, account: &Account) -> Map<String, Value> {
-    for (key, value) in &account.values {
-        given.entry(key.clone()).or_insert_with(|| value.clone());
-    }
-    given
-}
-
-fn typed(value: &Value, property: &Value) -> Value {
-    let Value::String(text) = value else {
-        return value.clone();
-    };
-    let parsed = match property.get("type").and_then(Value::as_str) {
-        Some("integer") => text.parse::<i64>().ok().map(Value::from),
-        Some("number") => text.parse::<f64>().ok().map(Value::from),
-        Some("boolean") => text.parse::<bool>().ok().map(Value::from),
-        _ => None,
-    };
-    parsed.unwrap_or_else(|| value.clone())
-}
-
 /// How the program ends where mailboxes were looked at.
 pub fn outcome(all_well: bool) -> Exit {
     if all_well { Exit::Ok } else { Exit::Partial }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_become_what_the_schema_wants() {
-        assert_eq!(typed(&json!("993"), &json!({ "type": "integer" })), json!(993));
-        assert_eq!(typed(&json!("true"), &json!({ "type": "boolean" })), json!(true));
-        assert_eq!(typed(&json!("993"), &json!({ "type": "string" })), json!("993"));
-        assert_eq!(typed(&json!("many"), &json!({ "type": "integer" })), json!("many"));
-    }
 }

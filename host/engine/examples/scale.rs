@@ -233,12 +233,7 @@ async fn one(mailboxes: u64, items: u64) {
         }))
     };
     let all: Vec<Mailbox> = (0..mailboxes)
-        .map(|number| Mailbox {
-            name: format!("user{number}"),
-            source: simulated(number, items),
-            destination: simulated(number, 0),
-            attributes: BTreeMap::new(),
-        })
+        .map(|number| Mailbox::new(format!("user{number}"), simulated(number, items), simulated(number, 0)))
         .collect();
     let state = folder.path().join("state");
     let ledger = Ledger::open(&state, LedgerOptions::default()).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use whimbrel_model::{Change, Collection, Failure, ItemMeta, Limits};
+use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Limits};
 
 use crate::{Mailbox, Options, connector::Source};
 
@@ -34,6 +34,10 @@ pub struct CollectionAssessment {
     pub largest: u64,
     /// Left out by the settings.
     pub excluded: bool,
+    /// What is in it.
+    pub kind: Kind,
+    /// Whether the destination holds that kind; else its items wait.
+    pub held: bool,
 }
 
 /// What is in a mailbox.
@@ -85,7 +89,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         if !collection.selectable {
             continue;
         }
-        let assessed = if excluded {
+        let mut assessed = if excluded {
             CollectionAssessment {
                 items: collection.items.unwrap_or(0),
                 bytes: collection.bytes.unwrap_or(0),
@@ -95,6 +99,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         } else {
             read(source.as_mut(), &collection, limit, &mut keywords).await?
         };
+        assessed.held = mailbox.destination.kinds().contains(&collection.kind);
         collections.push(assessed);
     }
     let sum =
@@ -109,6 +114,12 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
     if unexplained > 0 {
         warnings.push(format!(
             "the source claims {unexplained} messages more than it lists: ask the provider for the limit of its listings"
+        ));
+    }
+    for (kind, folders, items) in unheld(&collections) {
+        warnings.push(format!(
+            "the destination does not hold items of the kind {kind}: {items} in {folders} folders would wait; move them by a part \
+             of their own, or name the `kinds` that are to be moved"
         ));
     }
     if let Some(room) = limits.quota_free_bytes.filter(|room| *room < bytes + bytes / 10) {
@@ -139,9 +150,21 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         keywords,
         room: limits.quota_free_bytes,
         estimated_seconds,
-        days: options.faults.daily.days(bytes),
+        days: mailbox.daily.days(bytes),
         warnings,
     })
+}
+
+/// Kinds that the destination has no place for: in how many folders, and how many items.
+fn unheld(collections: &[CollectionAssessment]) -> Vec<(Kind, usize, u64)> {
+    let mut all: BTreeMap<Kind, (usize, u64)> = BTreeMap::new();
+    for one in collections.iter().filter(|one| !one.held && !one.excluded) {
+        let sum = all.entry(one.kind).or_default();
+        *sum = (sum.0 + 1, sum.1 + one.items);
+    }
+    all.into_iter()
+        .map(|(kind, (folders, items))| (kind, folders, items))
+        .collect()
 }
 
 async fn destination_limits(mailbox: &Mailbox) -> Result<Limits, Failure> {
@@ -159,6 +182,8 @@ fn empty(collection: &Collection) -> CollectionAssessment {
         oversize: 0,
         largest: 0,
         excluded: false,
+        kind: collection.kind,
+        held: true,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine's view of a connector.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use whimbrel_model::{Collection, Failure, Kind, Limits, Page, Placement, Remark};
@@ -58,9 +58,13 @@ pub trait Provider: Send + Sync {
     async fn source(&self) -> Result<Box<dyn Source>, Failure>;
     /// Opens the account for writing.
     async fn destination(&self) -> Result<Box<dyn Destination>, Failure>;
-    /// The kind of items that it is for: what is asked once for all collections is asked for this kind.
+    /// The kinds of items that it holds.
+    fn kinds(&self) -> &[Kind] {
+        &[Kind::Message]
+    }
+    /// The kind that it is for: what is asked once for all collections is asked for this kind.
     fn kind(&self) -> Kind {
-        Kind::Message
+        self.kinds().first().copied().unwrap_or(Kind::Message)
     }
     /// The server that it is reached at, `host:port`, where it is one: what happens there concerns everybody who goes
     /// there.
@@ -74,6 +78,76 @@ pub trait Provider: Send + Sync {
     /// The connector's version, and what it used and tried for this account so far; none where nobody counts.
     fn usage(&self) -> Option<(String, Usage)> {
         None
+    }
+}
+
+/// An account of which only some kinds of items are moved: where several connectors share the work on a mailbox, each has
+/// its own.
+pub struct OfKinds {
+    /// The whole account.
+    pub whole: Arc<dyn Provider>,
+    /// What is moved, the first one the kind that it is for.
+    pub kinds: Vec<Kind>,
+}
+
+#[async_trait]
+impl Provider for OfKinds {
+    fn name(&self) -> &str {
+        self.whole.name()
+    }
+
+    async fn source(&self) -> Result<Box<dyn Source>, Failure> {
+        Ok(Box::new(SomeKinds {
+            whole: self.whole.source().await?,
+            kinds: self.kinds.clone(),
+        }))
+    }
+
+    async fn destination(&self) -> Result<Box<dyn Destination>, Failure> {
+        self.whole.destination().await
+    }
+
+    fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    fn server(&self) -> Option<String> {
+        self.whole.server()
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.whole.connections()
+    }
+
+    fn usage(&self) -> Option<(String, Usage)> {
+        self.whole.usage()
+    }
+}
+
+/// An account that shows only its collections of some kinds.
+struct SomeKinds {
+    whole: Box<dyn Source>,
+    kinds: Vec<Kind>,
+}
+
+#[async_trait]
+impl Source for SomeKinds {
+    async fn collections(&mut self) -> Result<Vec<Collection>, Failure> {
+        let mut collections = self.whole.collections().await?;
+        collections.retain(|collection| self.kinds.contains(&collection.kind));
+        Ok(collections)
+    }
+
+    async fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        self.whole.changes(collection, cursor, limit).await
+    }
+
+    async fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Answers<Item>, Failure> {
+        self.whole.fetch(collection, ids).await
+    }
+
+    async fn wait(&mut self, timeout: Duration) -> Result<Vec<String>, Failure> {
+        self.whole.wait(timeout).await
     }
 }
 
@@ -100,9 +174,8 @@ impl Provider for Endpoint {
         Ok(Box::new(self.plugin.destination(&self.spec).await?))
     }
 
-    fn kind(&self) -> Kind {
-        let kinds = &self.plugin.description().kinds;
-        kinds.first().copied().unwrap_or(Kind::Message)
+    fn kinds(&self) -> &[Kind] {
+        &self.plugin.description().kinds
     }
 
     fn server(&self) -> Option<String> {

@@ -121,10 +121,7 @@ impl Context {
     /// At the start of a mailbox.
     pub fn new(ledger: Ledger, id: MailboxId, mailbox: Mailbox, shared: Shared) -> Self {
         Self {
-            facts: Arc::new(MailboxFacts {
-                name: mailbox.name.clone(),
-                attributes: mailbox.attributes.clone(),
-            }),
+            facts: Arc::new(mailbox.facts()),
             ledger,
             id,
             mailbox,
@@ -194,7 +191,7 @@ impl Context {
 
     /// Takes the bytes of a batch out of what may be moved today; parks the mailbox where they are too many.
     pub fn take_traffic(&self, bytes: u64) -> Result<(), Halt> {
-        let Some((side, pause)) = self.traffic.take(&self.ledger, self.id, bytes)? else {
+        let Some((side, pause)) = self.traffic.take(&self.ledger, self.id, self.mailbox.daily, bytes)? else {
             return Ok(());
         };
         let problem = Problem::daily_budget(match side {

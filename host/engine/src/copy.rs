@@ -257,7 +257,7 @@ async fn fetch_all(
 
 /// Bytes of one batch, such that little is left over of what may be moved in a day.
 fn batch_of_day(context: &Context) -> u64 {
-    context.options.faults.daily.least().map_or(u64::MAX, |daily| daily / 4)
+    context.mailbox.daily.least().map_or(u64::MAX, |daily| daily / 4)
 }
 
 /// Bytes of one batch, such that every lane of every mailbox can have two under way within the budget.

@@ -61,7 +61,7 @@ mod verify;
 
 pub use assess::{Assessment, CollectionAssessment, assess};
 pub use check::{Finding, check};
-pub use connector::{Destination, Endpoint, Provider, Source};
+pub use connector::{Destination, Endpoint, OfKinds, Provider, Source};
 pub use deletions::{Deletions, Vanished, vanished};
 pub use faults::{
     Class as RetryClass, Clock, Daily, FaultOptions, Parked, Row as RetryRow, TABLE as RETRY_CLASSES, Then, Tries,

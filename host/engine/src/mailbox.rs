@@ -52,6 +52,7 @@ async fn move_items(context: &Arc<Context>) -> Result<(), Halt> {
     let mut wanted = listed.wanted.clone();
     wanted.retain(|collection| folders.moves(&collection.id));
     folders.subscribe(&mut wanted);
+    tell_unheld(context, &wanted);
     let mut destinations = Pool::new(destination);
     let mut limits = HashMap::new();
     if unmapped(context, &wanted)? {
@@ -114,31 +115,31 @@ async fn prepare(
     limits
 }
 
-/// What the destination can take, of each kind that is there.
+/// What the destination can take, of each kind that is there and that it holds.
 async fn limits_of(
     context: &Context,
     lane: &mut DestinationLane,
     wanted: &[Collection],
 ) -> Result<HashMap<Kind, Limits>, Halt> {
+    let held = context.mailbox.destination.kinds();
     let kinds: HashSet<Kind> = wanted.iter().map(|collection| collection.kind).collect();
     let mut limits = HashMap::new();
-    let several = kinds.len() > 1;
-    for kind in kinds {
-        match persist!(context, lane, |account| account.limits(kind)) {
-            Ok(found) => drop(limits.insert(kind, found)),
-            // The others move.
-            Err(Halt::Failed {
-                side,
-                failure: failure @ Failure::Unsupported(_),
-            }) if several => {
-                for collection in wanted.iter().filter(|collection| collection.kind == kind) {
-                    context.problem(Problem::new(Some(collection.display_path()), side, &failure));
-                }
-            }
-            Err(halt) => return Err(halt),
-        }
+    for kind in kinds.into_iter().filter(|kind| held.contains(kind)) {
+        limits.insert(kind, persist!(context, lane, |account| account.limits(kind))?);
     }
     Ok(limits)
+}
+
+/// Tells of the collections that the destination has no place for; their items wait.
+fn tell_unheld(context: &Context, wanted: &[Collection]) {
+    let held = context.mailbox.destination.kinds();
+    for collection in wanted.iter().filter(|it| it.selectable && !held.contains(&it.kind)) {
+        let failure = Failure::Unsupported(format!(
+            "it does not hold items of the kind {}: move them by a part of their own, or name the kinds that are to be moved",
+            collection.kind
+        ));
+        context.problem(Problem::new(Some(collection.display_path()), "destination", &failure));
+    }
 }
 
 /// Removes the unfinished files that a killed run left.

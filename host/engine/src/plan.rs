@@ -7,8 +7,8 @@ use std::{
 
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Ledger, LedgerError, MailboxId};
-use whimbrel_model::{Change, Collection, Failure, Limits, display_path, flags};
-use whimbrel_rules::{Hook, MailboxFacts, RuleError, Wanted};
+use whimbrel_model::{Change, Collection, Failure, Kind, Limits, display_path, flags};
+use whimbrel_rules::{Hook, RuleError, Wanted};
 
 use crate::{
     Mailbox, Options,
@@ -74,6 +74,15 @@ pub enum Step {
     Exclude {
         /// Path at the source.
         from: String,
+    },
+    /// A folder of a kind that the destination does not hold: it waits.
+    Unheld {
+        /// Path at the source.
+        from: String,
+        /// What is in it.
+        kind: Kind,
+        /// How many, if the source tells.
+        items: Option<u64>,
     },
     /// Items are left out by rules, as far as their listing tells.
     Filter {
@@ -175,10 +184,11 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
     let (wanted, excluded): (Vec<Collection>, Vec<Collection>) = sources
         .into_iter()
         .partition(|collection| !options.folders.excludes(&collection.path));
-    let facts = Arc::new(MailboxFacts {
-        name: mailbox.name.clone(),
-        attributes: mailbox.attributes.clone(),
-    });
+    let held = mailbox.destination.kinds();
+    let (wanted, unheld): (Vec<Collection>, Vec<Collection>) = wanted
+        .into_iter()
+        .partition(|collection| held.contains(&collection.kind));
+    let facts = Arc::new(mailbox.facts());
     let (mut placed, mut left_out) = (HashMap::new(), HashMap::new());
     let book = options.rules.as_ref();
     if let Some(book) = book.filter(|book| book.rules.has(Hook::Folder)) {
@@ -196,6 +206,11 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
     let mut steps = folders(&kept, &there, &records, &placed, &limits, options);
     steps.extend(excluded.iter().map(|collection| Step::Exclude {
         from: collection.display_path(),
+    }));
+    steps.extend(unheld.iter().filter(|it| it.selectable).map(|collection| Step::Unheld {
+        from: collection.display_path(),
+        kind: collection.kind,
+        items: collection.items,
     }));
     let limit = [options.max_item_bytes, limits.max_item_bytes]
         .into_iter()
@@ -225,7 +240,7 @@ pub async fn plan(ledger: Option<&Ledger>, mailbox: &Mailbox, options: &Options)
     };
     Ok(Plan {
         mailbox: mailbox.name.clone(),
-        days: options.faults.daily.days(steps.iter().map(copied).sum()),
+        days: mailbox.daily.days(steps.iter().map(copied).sum()),
         steps,
     })
 }

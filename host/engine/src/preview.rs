@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use whimbrel_model::{Change, Collection, Failure, ItemMeta, display_path};
 use whimbrel_rules::{
-    FolderFacts, MailboxFacts, MessageFacts, Rules,
+    FolderFacts, MessageFacts, Rules,
     compare::{Effect, effect, effect_by_facts},
 };
 use whimbrel_sandbox::Item;
@@ -69,10 +69,7 @@ pub async fn preview(
     stop: &Stop,
     each: &mut (dyn FnMut(Vec<Effect>) + Send),
 ) -> Result<Previewed, Failure> {
-    let owner = Arc::new(MailboxFacts {
-        name: mailbox.name.clone(),
-        attributes: mailbox.attributes.clone(),
-    });
+    let owner = Arc::new(mailbox.facts());
     let mut source = mailbox.source.source().await?;
     let mut out = Previewed::default();
     for collection in source.collections().await? {

@@ -9,10 +9,10 @@ use std::{
 use serde_json::json;
 use tokio::task::JoinSet;
 use whimbrel_ledger::{CollectionId, Durability, Fate, ItemRecord, Ledger, LedgerError, MailboxId};
-use whimbrel_rules::RuleError;
+use whimbrel_rules::{MailboxFacts, RuleError};
 
 use crate::{
-    Counts, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
+    Counts, Daily, MailboxReport, Observer, Options, Progress, Provider, Report, Stop,
     context::{Context, Finished, Halt},
     faults::{
         Parked,
@@ -32,12 +32,40 @@ use crate::{
 pub struct Mailbox {
     /// The admin's name for it; the ledger knows it by this.
     pub name: String,
+    /// Whose it is: what rules are told as its name. Where mail, calendars and contacts of one person go different ways,
+    /// each is a mailbox here, and they share this.
+    pub owner: String,
     /// Where from.
     pub source: Arc<dyn Provider>,
     /// Where to.
     pub destination: Arc<dyn Provider>,
     /// What the admin says of it, for rules: columns of the CSV, or `attributes`.
     pub attributes: BTreeMap<String, String>,
+    /// What it may move in a day.
+    pub daily: Daily,
+}
+
+impl Mailbox {
+    /// One that stands for itself, with nothing more said of it.
+    pub fn new(name: impl Into<String>, source: Arc<dyn Provider>, destination: Arc<dyn Provider>) -> Self {
+        let name = name.into();
+        Self {
+            owner: name.clone(),
+            name,
+            source,
+            destination,
+            attributes: BTreeMap::new(),
+            daily: Daily::default(),
+        }
+    }
+
+    /// What rules are told of it.
+    pub(crate) fn facts(&self) -> MailboxFacts {
+        MailboxFacts {
+            name: self.owner.clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
 }
 
 /// Why a run as a whole ends.

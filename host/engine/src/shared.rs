@@ -50,7 +50,7 @@ impl Shared {
             turns: Arc::default(),
             company: mailboxes.min(options.mailboxes) >= options.connections.max(2),
             breakers: Arc::new(Breakers::new(options.faults.scale)),
-            traffic: Arc::new(Traffic::new(options.faults.daily, options.faults.clock.clone())),
+            traffic: Arc::new(Traffic::new(options.faults.clock.clone())),
         }
     }
 

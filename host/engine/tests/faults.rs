@@ -376,11 +376,12 @@ async fn what_may_be_moved_in_a_day_holds_over_runs() {
     let budget = 20_000;
     let mut bench = Bench::new();
     bench.options.faults = patient(MINUTE);
-    bench.options.faults.daily = Daily {
+    let mut mailbox = Bench::mailbox(&source, &destination);
+    mailbox.daily = Daily {
         source: None,
         destination: Some(budget),
     };
-    let mailboxes = [Bench::mailbox(&source, &destination)];
+    let mailboxes = [mailbox];
     let report = run(&mut bench, &mailboxes, &Arc::default()).await;
     let parked = report.mailboxes[0].parked.clone().unwrap();
     assert_eq!(
@@ -495,7 +496,7 @@ async fn a_day_full_of_trouble() {
     bench.options.mailboxes = 2;
     bench.options.retries = 5;
     bench.options.faults = patient(48 * HOUR);
-    bench.options.faults.daily = Daily {
+    let daily = Daily {
         source: Some(60_000),
         destination: None,
     };
@@ -542,7 +543,10 @@ async fn a_day_full_of_trouble() {
             &["put"],
             Failure::OverQuota("full".into()),
         );
-        mailboxes.push(Bench::named(name, &source, &destination));
+        mailboxes.push(Mailbox {
+            daily,
+            ..Bench::named(name, &source, &destination)
+        });
         pairs.push((source, destination));
     }
     let start = Instant::now();

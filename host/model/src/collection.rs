@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What an item is, whatever provider it lives in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An e-mail message (RFC 5322).
+    #[default]
     Message,
     /// A calendar event (RFC 5545, VEVENT).
     Event,
@@ -20,6 +21,31 @@ pub enum Kind {
     Note,
     /// A mail filter (RFC 5228).
     Filter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Message,
+        Self::Event,
+        Self::Contact,
+        Self::Task,
+        Self::Note,
+        Self::Filter,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Message => "message",
+            Self::Event => "event",
+            Self::Contact => "contact",
+            Self::Task => "task",
+            Self::Note => "note",
+            Self::Filter => "filter",
+        })
+    }
 }
 
 /// The well-known purpose of a collection (RFC 6154, RFC 8621, RFC 8457).

@@ -62,8 +62,8 @@ pub struct Migration {
 /// One side of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Side {
-    /// As the settings name the connector.
-    pub connector: String,
+    /// As the settings name the connectors, the first one first.
+    pub connectors: Vec<String>,
     /// Every connector that a run used here, the last one first.
     pub used: Vec<Connector>,
     /// What it was connected to.

@@ -90,8 +90,8 @@ impl World {
             name: "acme",
             mailboxes: &mailboxes,
             connectors: SideNames {
-                source: "imap",
-                destination: "maildir",
+                source: vec!["imap"],
+                destination: vec!["maildir"],
             },
             began: Some(NOW - 86_400),
             now: NOW,
@@ -254,7 +254,7 @@ fn the_json_is_the_documented_one() {
     );
     assert_eq!(
         value["source"],
-        json!({ "connector": "imap",
+        json!({ "connectors": ["imap"],
             "used": [{ "name": "imap", "version": "0.1.0", "blake3": "ab".repeat(32), "runs": 1 }],
             "servers": [{ "host": "mail.old.example", "port": 993, "tls": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384",
                 "fingerprint": "sha256:00", "turns": 1 }],

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use whimbrel_engine::{Destination, Endpoint, Provider, Source};
-use whimbrel_model::Failure;
-use whimbrel_sandbox::{AccountSpec, Connection, Plugin};
+use whimbrel_model::{Failure, Kind};
+use whimbrel_sandbox::{AccountSpec, Connection, Plugin, Usage};
 
 use crate::secrets::Keeper;
 use crate::settings::{Account, Whose};
@@ -57,11 +57,19 @@ impl Provider for Elsewhere {
         self.ready()?.destination().await
     }
 
+    fn kinds(&self) -> &[Kind] {
+        &self.plugin.description().kinds
+    }
+
     fn server(&self) -> Option<String> {
         self.plugin.server(&self.spec)
     }
 
     fn connections(&self) -> Vec<Connection> {
         self.spec.connections.list()
+    }
+
+    fn usage(&self) -> Option<(String, Usage)> {
+        Some((self.plugin.description().version.clone(), self.spec.activity.usage()))
     }
 }

@@ -23,6 +23,17 @@ pub struct Account {
     pub secret: Option<SecretRef>,
     /// How it logs in without one.
     pub login: Option<LoginRef>,
+    /// Whether `user` and the way in are those of another part: a connector that has no use for them is not given them.
+    pub inherited: Inherited,
+}
+
+/// What an account has from that of another part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Inherited {
+    /// Its `user`.
+    pub user: bool,
+    /// Its password, token or login.
+    pub way_in: bool,
 }
 
 /// A login by OAuth.
@@ -83,6 +94,36 @@ impl Account {
                 _ => problem,
             })?;
         Ok(Credentials::Login { user, tokens })
+    }
+
+    /// With what it does not say itself as in the account of the first part: who logs in and how, and where the connector is
+    /// the same, everything.
+    pub fn after(mut self, first: &Self, same_connector: bool) -> Self {
+        for (key, value) in &first.values {
+            if (same_connector || key == "user") && !self.values.contains_key(key) {
+                self.values.insert(key.clone(), value.clone());
+                self.inherited.user |= key == "user" && !same_connector;
+            }
+        }
+        if self.way_in().is_none() {
+            self.secret.clone_from(&first.secret);
+            self.login.clone_from(&first.login);
+            self.inherited.way_in = !same_connector;
+        }
+        self
+    }
+
+    /// Without what it inherited and the connector does not ask for.
+    pub fn fitting(&self, asks_for_user: bool, asks_for_secret: bool) -> Self {
+        let mut account = self.clone();
+        if account.inherited.user && !asks_for_user {
+            account.values.remove("user");
+        }
+        if account.inherited.way_in && !asks_for_secret {
+            account.secret = None;
+            account.login = None;
+        }
+        account
     }
 
     /// Who logs in.

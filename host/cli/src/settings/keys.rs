@@ -105,6 +105,55 @@ pub const MIGRATION: &[Key] = &[
         "The folder of the ledger, relative to the settings file. Keep it until the migration is over: it is what makes \
          a second run move only what is new.",
     ),
+    key("kinds", Form::Texts, false, "whatever both connectors hold", KINDS_HELP),
+];
+
+const KINDS_HELP: &str = "What is moved, of `\"message\"`, `\"event\"`, `\"task\"`, `\"contact\"`, `\"note\"` and `\"filter\"`. \
+                          With it, collections of other kinds are left out without a word.";
+
+/// `[part.NAME]`.
+pub const PART: &[Key] = &[
+    key("kinds", Form::Texts, false, "whatever both connectors hold", KINDS_HELP),
+    key(
+        "source",
+        Form::Table(SIDE),
+        false,
+        "that of the migration",
+        "Where it comes from; without it, from where `[source]` says. The keys are those of `[source]`.",
+    ),
+    key(
+        "destination",
+        Form::Table(SIDE),
+        false,
+        "that of the migration",
+        "Where it goes; without it, where `[destination]` says. The keys are those of `[source]`.",
+    ),
+];
+
+/// `[mailbox.parts.NAME]`.
+pub const MAILBOX_PART: &[Key] = &[
+    key(
+        "source",
+        Form::Free,
+        false,
+        "{}",
+        "The account of this part at the source. What is not said here is as in the mailbox's own `source`: `user` and secret, and \
+         where the connector is the same, everything.",
+    ),
+    key(
+        "destination",
+        Form::Free,
+        false,
+        "{}",
+        "The account of this part at the destination, likewise.",
+    ),
+    key(
+        "skip",
+        Form::Switch,
+        false,
+        "false",
+        "Whether this mailbox has no such part.",
+    ),
 ];
 
 /// `[source]`, and most of `[destination]`.
@@ -333,6 +382,14 @@ pub const MAILBOX: &[Key] = &[
         "{}",
         "What rules are told about this mailbox, e.g. `{ department = \"sales\" }`: `b.get(\"department\")` in a script.",
     ),
+    key(
+        "parts",
+        Form::Named(MAILBOX_PART),
+        false,
+        "",
+        "What is different in a part of the mailbox, e.g. `[mailbox.parts.calendars]`, or \
+         `parts.calendars = { source = { user = \"…\" } }` in the section of the mailbox.",
+    ),
 ];
 
 /// `[rules]`.
@@ -551,6 +608,14 @@ pub const FILE: &[Key] = &[
         "Where mail comes from. It is only read.",
     ),
     key("destination", Form::Table(DESTINATION), true, "", "Where mail goes."),
+    key(
+        "part",
+        Form::Named(PART),
+        false,
+        "",
+        "What else is moved of every mailbox, by other connectors: `[part.calendars.source]` and `[part.calendars.destination]`, \
+         e.g. The name is yours.",
+    ),
     key("limits", Form::Table(LIMITS), false, "", "What the run may use."),
     key(
         "folders",

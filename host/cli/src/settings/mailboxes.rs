@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::Value;
 use whimbrel_wire::Secret;
 
+use super::Part;
 use super::account::LoginRef;
+use super::parts::{Own, Whole};
 use super::read::{Findings, nearest};
 use super::secrets::{SecretFrom, SecretKind, SecretRef};
-use super::{Account, Mailbox};
 use crate::problem::{Problem, Shown};
 
 /// Describes the file, for `docs/settings.md`.
@@ -26,6 +27,8 @@ pub fn document() -> String {
      | `source.password`, `source.token` | The secret itself; accepted with a warning. |\n\
      | `source.ANYTHING` | A text that the connector asks for by the name ANYTHING. |\n\
      | `destination.…` | The same for the destination. |\n\
+     | `PART.source.…`, `PART.destination.…` | The same for a part of the mailbox, `[part.PART]`. |\n\
+     | `PART.skip` | `true` where the mailbox has no such part. |\n\
      | `ANYTHING`, `attribute.ANYTHING` | What rules are told about the mailbox: `b.get(\"ANYTHING\")` in a script. A name \
      that looks like a misspelt column is refused without `attribute.`. |\n"
         .to_owned()
@@ -35,15 +38,17 @@ pub fn document() -> String {
 enum Column {
     Name,
     Attribute(String),
+    Skip(usize),
     Value(Which, String),
     Secret(Which, SecretKind, Form),
     Login(Which),
 }
 
+/// An account: of which part of the settings, and at which side.
 #[derive(Clone, Copy)]
-enum Which {
-    Source,
-    Destination,
+struct Which {
+    part: usize,
+    source: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +60,14 @@ enum Form {
 }
 
 /// Reads `path`, which the settings name at `span`, and adds its mailboxes.
-pub fn read(findings: &mut Findings, base: &Path, path: &Path, span: Range<usize>, boxes: &mut Vec<Mailbox>) {
+pub fn read(
+    findings: &mut Findings,
+    base: &Path,
+    path: &Path,
+    span: Range<usize>,
+    parts: &[Part],
+    boxes: &mut Vec<Whole>,
+) {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -73,7 +85,10 @@ pub fn read(findings: &mut Findings, base: &Path, path: &Path, span: Range<usize
         .flexible(false)
         .from_reader(bytes);
     let columns = match reader.headers() {
-        Ok(headers) => headers.iter().map(column).collect::<Result<Vec<_>, _>>(),
+        Ok(headers) => headers
+            .iter()
+            .map(|header| column(header, parts))
+            .collect::<Result<Vec<_>, _>>(),
         Err(error) => Err((error.to_string(), "save it as UTF-8, with commas".to_owned())),
     };
     let columns = match columns {
@@ -96,7 +111,7 @@ pub fn read(findings: &mut Findings, base: &Path, path: &Path, span: Range<usize
             }
         };
         let line = record.position().map_or(0, csv::Position::line);
-        match mailbox(base, path, line, &columns, &record) {
+        match mailbox(base, path, line, &columns, &record, parts.len()) {
             Ok((mailbox, has_literal)) => {
                 literal |= has_literal;
                 boxes.push(mailbox);
@@ -154,19 +169,29 @@ const SIDELESS: [&str; 12] = [
 fn misspelt(header: &str, meant: Option<&str>) -> (String, String) {
     let help = match meant {
         Some(meant) => format!("did you mean `{meant}`? What rules are told is called `attribute.{header}` then"),
-        None => "columns are `name`, `source.…`, `destination.…` and `attribute.…`".to_owned(),
+        None => "columns are `name`, `source.…`, `destination.…` and `attribute.…`; before the sides, the name of a part may stand, as in `calendars.source.user`".to_owned(),
     };
     (format!("there is no column `{header}`"), help)
 }
 
-fn column(header: &str) -> Result<Column, (String, String)> {
+fn column(header: &str, parts: &[Part]) -> Result<Column, (String, String)> {
     if header == "name" {
         return Ok(Column::Name);
     }
-    let (which, key) = match header.split_once('.') {
-        Some(("source", key)) if !key.is_empty() => (Which::Source, key),
-        Some(("destination", key)) if !key.is_empty() => (Which::Destination, key),
-        Some(("attribute", key)) if !key.is_empty() => return Ok(Column::Attribute(key.to_owned())),
+    let of_part = header.split_once('.').and_then(|(word, rest)| {
+        let part = parts.iter().position(|part| part.name.as_deref() == Some(word))?;
+        Some((part, rest))
+    });
+    let (part, of_mailbox) = match of_part {
+        Some((part, "skip")) => return Ok(Column::Skip(part)),
+        Some((part, rest)) => (part, rest),
+        None => (0, header),
+    };
+    let (source, key) = match of_mailbox.split_once('.') {
+        Some(("source", key)) if !key.is_empty() => (true, key),
+        Some(("destination", key)) if !key.is_empty() => (false, key),
+        Some(("attribute", key)) if part == 0 && !key.is_empty() => return Ok(Column::Attribute(key.to_owned())),
+        _ if part > 0 => return Err(misspelt(header, None)),
         Some(_) => return Err(misspelt(header, nearest(header, KNOWN))),
         None if SIDELESS.contains(&header) => {
             let help = format!("write `source.{header}` or `destination.{header}`");
@@ -179,6 +204,7 @@ fn column(header: &str) -> Result<Column, (String, String)> {
             };
         }
     };
+    let which = Which { part, source };
     if key == "oauth" {
         return Ok(Column::Login(which));
     }
@@ -211,9 +237,10 @@ fn mailbox(
     line: u64,
     columns: &[Column],
     record: &csv::StringRecord,
-) -> Result<(Mailbox, bool), (String, String)> {
-    let (mut name, mut source, mut destination, mut literal) =
-        (String::new(), Account::default(), Account::default(), false);
+    parts: usize,
+) -> Result<(Whole, bool), (String, String)> {
+    let (mut name, mut literal) = (String::new(), false);
+    let mut parts = vec![Own::default(); parts];
     let mut attributes = BTreeMap::new();
     for (column, cell) in columns.iter().zip(record) {
         let which = match column {
@@ -227,11 +254,25 @@ fn mailbox(
                 }
                 continue;
             }
+            Column::Skip(part) => {
+                parts[*part].skip = match cell.trim() {
+                    "true" => true,
+                    "" | "false" => false,
+                    _ => {
+                        return Err((
+                            "`skip` is neither true nor false".into(),
+                            "write true, or nothing".into(),
+                        ));
+                    }
+                };
+                continue;
+            }
             Column::Value(which, _) | Column::Secret(which, ..) | Column::Login(which) => which,
         };
-        let account = match which {
-            Which::Source => &mut source,
-            Which::Destination => &mut destination,
+        let own = &mut parts[which.part];
+        let account = match which.source {
+            true => &mut own.source,
+            false => &mut own.destination,
         };
         match column {
             Column::Value(_, key) if !cell.trim().is_empty() => {
@@ -274,12 +315,11 @@ fn mailbox(
     // Lines may hold secrets: the place shows the name only.
     let place = Shown::line(path, line, &name).place(0..name.len(), "this mailbox");
     Ok((
-        Mailbox {
+        Whole {
             name,
-            source,
-            destination,
             attributes,
             place,
+            parts,
         },
         literal,
     ))

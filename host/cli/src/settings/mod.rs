@@ -8,6 +8,9 @@ mod mask;
 mod oauth;
 #[cfg(test)]
 mod oauth_tests;
+mod parts;
+#[cfg(test)]
+mod parts_tests;
 mod read;
 mod repairs;
 mod rules;
@@ -31,12 +34,14 @@ use whimbrel_wire::Pin;
 pub use account::{Account, Whose};
 pub use mailboxes::document as document_csv;
 pub use oauth::{Flow, OAuthSettings};
+pub use parts::Part;
 pub use read::nearest;
 pub use rules::RuleSettings;
 pub use secrets::{Reason, SecretKind, SecretRef, exposed};
 pub use trust::TrustSettings;
 
 use crate::problem::{Place, Problem, Result, Shown};
+use parts::Whole;
 use read::Findings;
 
 /// What a run needs to know.
@@ -49,10 +54,8 @@ pub struct Settings {
     pub name: String,
     /// The folder of the ledger.
     pub state: PathBuf,
-    /// Where mail comes from.
-    pub source: Side,
-    /// Where mail goes.
-    pub destination: Side,
+    /// What is moved of each mailbox, and between which connectors; there is a first one.
+    pub parts: Vec<Part>,
     /// What the run may use.
     pub limits: Limits,
     /// Which folders, and where to.
@@ -71,7 +74,7 @@ pub struct Settings {
     pub deletions: Option<Deletions>,
     /// Which connectors are trusted.
     pub trust: TrustSettings,
-    /// In the order of the file, then of the CSV file.
+    /// Each of their parts, in the order of the file, then of the CSV file.
     pub mailboxes: Vec<Mailbox>,
     /// Those that are not worked on; rules may send messages to them all the same.
     pub others: Vec<Mailbox>,
@@ -79,10 +82,13 @@ pub struct Settings {
     pub warnings: Vec<Problem>,
 }
 
-/// `[source]` or `[destination]`.
+/// `[source]` or `[destination]`, or the one or the other of a part.
+#[derive(Clone)]
 pub struct Side {
     /// `source` or `destination`.
     pub which: &'static str,
+    /// The section of the settings, e.g. `part.calendars.source`.
+    pub section: String,
     /// A name, or a path to a `.wasm`.
     pub connector: String,
     /// Where the file names it.
@@ -156,10 +162,14 @@ impl Default for Limits {
     }
 }
 
-/// One mailbox to move.
+/// One part of a mailbox to move.
 pub struct Mailbox {
-    /// Unique.
+    /// Unique: the mailbox's name, and after a `/` that of the part, unless it is the first.
     pub name: String,
+    /// The mailbox's name.
+    pub owner: String,
+    /// Which of the settings' parts.
+    pub part: usize,
     /// The account at the source.
     pub source: Account,
     /// The account at the destination.
@@ -222,13 +232,23 @@ impl Settings {
         }
     }
 
-    /// Keeps the named mailboxes only; all where none is named. Refuses names that are not there.
+    /// The part of the settings that a mailbox is moved by.
+    pub fn part(&self, mailbox: &Mailbox) -> &Part {
+        &self.parts[mailbox.part]
+    }
+
+    /// All sides, each as often as parts have it.
+    pub fn sides(&self) -> impl Iterator<Item = &Side> {
+        self.parts.iter().flat_map(|part| [&part.source, &part.destination])
+    }
+
+    /// Keeps the named mailboxes only, with all their parts or the part that is named; all where none is named. Refuses names that are not there.
     pub fn only(&mut self, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
         for name in names {
-            if !self.mailboxes.iter().any(|mailbox| mailbox.name == *name) {
+            if !self.mailboxes.iter().any(|mailbox| mailbox.is(name)) {
                 let known = self.mailboxes.iter().map(|mailbox| mailbox.name.as_str());
                 let help = match nearest(name, known.clone()) {
                     Some(meant) => format!("did you mean `{meant}`?"),
@@ -239,10 +259,19 @@ impl Settings {
             }
         }
         let all = std::mem::take(&mut self.mailboxes);
-        let (wanted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|mailbox| names.contains(&mailbox.name));
+        let (wanted, others): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|mailbox| names.iter().any(|name| mailbox.is(name)));
         self.mailboxes = wanted;
         self.others.extend(others);
         Ok(())
+    }
+}
+
+impl Mailbox {
+    /// Whether it is called so, by its own name or that of the whole.
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.owner == name
     }
 }
 
@@ -289,8 +318,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         _ => PathBuf::from("."),
     };
     let migration = section(table, "migration")?;
-    let source = side(findings, &base, table, "source")?;
-    let destination = side(findings, &base, table, "destination")?;
+    let parts = parts::read(findings, &base, table)?;
     let limits = limits(section(table, "limits"));
     let folders = folders(section(table, "folders"));
     let rules = section(table, "rules").and_then(|table| rules::read(findings, &base, table));
@@ -312,22 +340,21 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         };
         let name = read::text(table, "name").unwrap_or_default().trim().to_owned();
         let span = table.get("name").map_or(entry.span(), toml::Spanned::span);
-        let source = account::read(findings, &base, table, "source");
-        let destination = account::read(findings, &base, table, "destination");
-        boxes.push(Mailbox {
+        let own = parts::own(findings, &base, table, &parts);
+        boxes.push(Whole {
             name,
-            source,
-            destination,
             attributes: read::names(table, "attributes"),
             place: findings.place(span, "this mailbox"),
+            parts: own,
         });
     }
     if let Some(path) = section(table, "mailboxes").and_then(|table| read::text(table, "file")) {
         let span = section(table, "mailboxes")
             .and_then(|table| table.get("file"))
             .map_or(0..0, toml::Spanned::span);
-        mailboxes::read(findings, &base, &base.join(path), span, &mut boxes);
+        mailboxes::read(findings, &base, &base.join(path), span, &parts, &mut boxes);
     }
+    let boxes = parts::split(boxes, &parts);
     names(findings, &boxes);
     oauth::known(findings, &oauth, &boxes);
     let warnings = Vec::new();
@@ -339,8 +366,7 @@ fn build(findings: &mut Findings, file: &Path, table: &DeTable<'_>) -> Option<Se
         base,
         name,
         state,
-        source,
-        destination,
+        parts,
         limits,
         folders,
         rules,
@@ -360,8 +386,19 @@ fn section<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<&'t DeTable<'i>
     table.get(name)?.get_ref().as_table()
 }
 
-fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'static str) -> Option<Side> {
-    let value = file.get(which)?;
+/// `[source]` or `[destination]` in `holder`: the file, or a part of this name.
+fn side(
+    findings: &mut Findings,
+    base: &Path,
+    holder: &DeTable<'_>,
+    which: &'static str,
+    part: Option<&str>,
+) -> Option<Side> {
+    let name = match part {
+        Some(part) => format!("part.{part}.{which}"),
+        None => which.to_owned(),
+    };
+    let value = holder.get(which)?;
     let table = value.get_ref().as_table()?;
     let connector_span = table.get("connector")?.span();
     let settings_span = table.get("settings").map_or(value.span(), toml::Spanned::span);
@@ -371,7 +408,7 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
             Some(value) => drop(settings.insert(key.get_ref().to_string(), value)),
             None => {
                 let message = format!(
-                    "`{which}.settings.{}` is a number that no connector can take",
+                    "`{name}.settings.{}` is a number that no connector can take",
                     key.get_ref()
                 );
                 findings.wrong(message, value.span(), "this", "write a finite number");
@@ -379,7 +416,7 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
         }
         if matches!(key.get_ref().as_ref(), "password" | "token") {
             let message = format!(
-                "`{which}.settings` must not hold a `{}`: connectors never see secrets",
+                "`{name}.settings` must not hold a `{}`: connectors never see secrets",
                 key.get_ref()
             );
             let help = format!(
@@ -393,20 +430,21 @@ fn side(findings: &mut Findings, base: &Path, file: &DeTable<'_>, which: &'stati
     let ca = read::text(table, "ca").or_else(|| read::text(section(table, "settings")?, "ca"));
     Some(Side {
         which,
+        section: name.clone(),
         connector: read::text(table, "connector")?.to_owned(),
         connector_place: findings.place(connector_span, "this connector"),
         settings,
         settings_place: findings.place(settings_span, "these settings"),
         allow: read::texts(table, "allow"),
         ca: ca.map(|path| base.join(path)),
-        pins: pins(findings, table, which),
+        pins: pins(findings, table, &name),
         compress: read::switch(table, "compress"),
         daily: read::size(table, "daily"),
     })
 }
 
 /// `pin`: one, or several.
-fn pins(findings: &mut Findings, table: &DeTable<'_>, which: &str) -> Vec<Pin> {
+fn pins(findings: &mut Findings, table: &DeTable<'_>, section: &str) -> Vec<Pin> {
     let Some(value) = table.get("pin") else {
         return Vec::new();
     };
@@ -422,7 +460,7 @@ fn pins(findings: &mut Findings, table: &DeTable<'_>, which: &str) -> Vec<Pin> {
                 let help = "openssl s_client -connect HOST:993 </dev/null | openssl x509 -noout -fingerprint -sha256 shows \
                             a server's: compare it with what its operator tells you";
                 findings.wrong(
-                    format!("`{which}.pin` cannot be used: {reason}"),
+                    format!("`{section}.pin` cannot be used: {reason}"),
                     one.span(),
                     "this",
                     help,
@@ -432,7 +470,7 @@ fn pins(findings: &mut Findings, table: &DeTable<'_>, which: &str) -> Vec<Pin> {
     }
     if given.is_empty() {
         let help = "name a fingerprint, or remove the key: then authorities decide";
-        findings.wrong(format!("`{which}.pin` is empty"), value.span(), "nothing in it", help);
+        findings.wrong(format!("`{section}.pin` is empty"), value.span(), "nothing in it", help);
     }
     pins
 }

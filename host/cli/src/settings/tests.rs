@@ -58,14 +58,14 @@ fn everything_arrives_where_it_belongs() {
     let settings = parse(GOOD).unwrap();
     assert_eq!(settings.name, "acme");
     assert_eq!(settings.state, Path::new("/etc/w/state"));
-    assert_eq!(settings.source.connector, "imap");
+    assert_eq!(settings.parts[0].source.connector, "imap");
     assert_eq!(
-        Value::from(settings.source.settings),
+        Value::from(settings.parts[0].source.settings.clone()),
         json!({ "host": "mail.old.example", "port": 993, "tls": "implicit" })
     );
-    assert_eq!(settings.source.allow, ["api.example.org"]);
-    assert_eq!(settings.source.ca.as_deref(), Some(Path::new("/etc/w/ca.pem")));
-    assert_eq!(settings.destination.connector, "./maildir.wasm");
+    assert_eq!(settings.parts[0].source.allow, ["api.example.org"]);
+    assert_eq!(settings.parts[0].source.ca.as_deref(), Some(Path::new("/etc/w/ca.pem")));
+    assert_eq!(settings.parts[0].destination.connector, "./maildir.wasm");
     let limits = Limits {
         mailboxes: 2,
         memory: 64 << 20,
@@ -511,12 +511,17 @@ fn a_pin_is_one_fingerprint_or_several() {
     let pin = format!("sha256:{}", "6b".repeat(32));
     let one = parse(&with("ca = \"ca.pem\"", &format!("pin = \"{pin}\""))).unwrap();
     assert_eq!(
-        one.source.pins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        one.parts[0]
+            .source
+            .pins
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         [pin.as_str()]
     );
-    assert!(one.destination.pins.is_empty());
+    assert!(one.parts[0].destination.pins.is_empty());
     let two = parse(&with("ca = \"ca.pem\"", &format!("pin = [\"{pin}\", \"{pin}\"]"))).unwrap();
-    assert_eq!(two.source.pins.len(), 2);
+    assert_eq!(two.parts[0].source.pins.len(), 2);
     for (line, words) in [
         (
             "pin = \"6b6b\"",
@@ -535,11 +540,14 @@ fn a_pin_is_one_fingerprint_or_several() {
 
 #[test]
 fn compression_is_left_to_the_program_or_said() {
-    assert_eq!(parse(GOOD).unwrap().source.compress, None);
+    assert_eq!(parse(GOOD).unwrap().parts[0].source.compress, None);
     for said in [true, false] {
         let settings = parse(&with("ca = \"ca.pem\"", &format!("compress = {said}"))).unwrap();
         assert_eq!(
-            (settings.source.compress, settings.destination.compress),
+            (
+                settings.parts[0].source.compress,
+                settings.parts[0].destination.compress
+            ),
             (Some(said), None)
         );
     }
@@ -607,7 +615,7 @@ fn what_may_be_moved_in_a_day_and_how_long_to_wait_arrive() {
         with("ca = \"ca.pem\"", "daily = \"2GiB\"").replace("mailboxes = 2", "wait = \"2h\"\nmax_backoff = \"10m\"");
     let settings = parse(&text).unwrap();
     assert_eq!(
-        (settings.source.daily, settings.destination.daily),
+        (settings.parts[0].source.daily, settings.parts[0].destination.daily),
         (Some(2 << 30), None)
     );
     assert_eq!(settings.limits.wait, Duration::from_secs(7200));

@@ -13,7 +13,7 @@ pub struct Door {
     /// In one line, as in the grants file.
     pub ask: String,
     /// By side: what is granted, or nothing.
-    pub granted: Vec<(&'static str, Option<String>)>,
+    pub granted: Vec<(String, Option<String>)>,
 }
 
 impl Door {
@@ -32,7 +32,7 @@ impl Door {
         let granted: serde_json::Map<String, Value> = self
             .granted
             .iter()
-            .map(|(side, granted)| ((*side).to_owned(), json!(granted)))
+            .map(|(side, granted)| (side.clone(), json!(granted)))
             .collect();
         json!({ "ask": self.ask, "granted": granted })
     }
@@ -60,14 +60,15 @@ pub fn sentence(permission: &Permission) -> String {
 /// Every door that a connector asks for, and what those sides grant that call it so.
 pub fn doors(plugin: &Plugin, connector: &str, settings: &Settings) -> Vec<Door> {
     let schema: Value = serde_json::from_str(&plugin.description().settings_schema).unwrap_or_default();
-    let mut sides = vec![&settings.source, &settings.destination];
-    sides.retain(|side| side.connector == connector);
+    let mut sides: Vec<&Side> = settings.sides().filter(|side| side.connector == connector).collect();
+    sides.sort_by(|a, b| a.section.cmp(&b.section));
+    sides.dedup_by(|a, b| a.section == b.section);
     let permissions = &plugin.description().permissions;
     let door = |permission: &Permission| Door {
         ask: ask(permission),
         granted: sides
             .iter()
-            .map(|side| (side.which, granted(permission, side, &schema)))
+            .map(|side| (side.section.clone(), granted(permission, side, &schema)))
             .collect(),
     };
     permissions.iter().map(door).collect()
@@ -134,7 +135,7 @@ mod tests {
         };
         let endpoint = Permission::Endpoint("api.example.org".into());
         let both = |permission: &Permission| {
-            [&settings.source, &settings.destination].map(|side| granted(permission, side, &schema))
+            [&settings.parts[0].source, &settings.parts[0].destination].map(|side| granted(permission, side, &schema))
         };
         assert_eq!(both(&network), [Some("mail.example:993".into()), None]);
         assert_eq!(

@@ -74,6 +74,7 @@ fn show(assessment: &Assessment) -> String {
     ]);
     for folder in &assessment.collections {
         let remark = match (&folder.capped, folder.excluded) {
+            (_, false) if !folder.held => format!("{}s: the destination holds none", folder.kind),
             (_, true) => "left out by the settings".to_owned(),
             (Some(reason), _) => format!("listing cut short: {reason}"),
             _ => String::new(),
@@ -135,6 +136,8 @@ mod tests {
             oversize: 0,
             largest: 2000,
             excluded: false,
+            kind: whimbrel_model::Kind::Message,
+            held: true,
         };
         Assessment {
             mailbox: "alice".into(),
@@ -175,7 +178,7 @@ mod tests {
                     "mailbox": "alice",
                     "collections": [{
                         "path": "INBOX", "items": 3, "bytes": 3000, "unexplained": 1, "capped": "the server lists 3 at most",
-                        "oversize": 0, "largest": 2000, "excluded": false,
+                        "oversize": 0, "largest": 2000, "excluded": false, "kind": "message", "held": true,
                     }],
                     "items": 3, "bytes": 3000, "oversize": 0, "unexplained": 1, "keywords": { "Work": 2 }, "room": null,
                     "estimated_seconds": 61, "days": 3, "warnings": ["look"],

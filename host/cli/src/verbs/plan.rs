@@ -99,6 +99,10 @@ fn sentence(step: &Step) -> String {
                 show_bytes(*limit)
             )
         }
+        Step::Unheld { from, kind, items } => {
+            let how_many = items.map_or_else(String::new, |items| format!("{} in ", plural(items, "item")));
+            format!("leave {how_many}{from} waiting: the destination does not hold items of the kind {kind}")
+        }
         Step::Exclude { from } => format!("leave out the folder {from}, as the settings say"),
         Step::Filter { from, items, reason } => {
             format!("leave out {} of {from}: {reason}", plural(*items, "message"))

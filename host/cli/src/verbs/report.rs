@@ -19,7 +19,7 @@ use crate::output::table::count;
 use crate::output::{Output, safe};
 use crate::problem::{Problem, Result};
 use crate::session::{STARTED, find_ledger, outcome, settings};
-use crate::settings::Settings;
+use crate::settings::{Part, Settings, Side};
 use crate::verified::Summary;
 
 /// Adds it up, writes the page, and tells the verdict.
@@ -56,8 +56,8 @@ fn gather(settings: &Settings, ledger: Option<&Ledger>, subjects: bool, output: 
         name: &settings.name,
         mailboxes: &names,
         connectors: SideNames {
-            source: &settings.source.connector,
-            destination: &settings.destination.connector,
+            source: named(settings, |part| &part.source),
+            destination: named(settings, |part| &part.destination),
         },
         began: began.and_then(|text| text.parse().ok()),
         now: jiff::Timestamp::now().as_second(),
@@ -69,6 +69,18 @@ fn gather(settings: &Settings, ledger: Option<&Ledger>, subjects: bool, output: 
     let report = whimbrel_report::gather(ledger, &request).map_err(failed)?;
     output.warnings(&unreadable.take());
     Ok(report)
+}
+
+/// How the settings name the connectors of a side, each once.
+fn named(settings: &Settings, side: fn(&Part) -> &Side) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in &settings.parts {
+        let name = side(part).connector.as_str();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// What the last verification of a mailbox said.

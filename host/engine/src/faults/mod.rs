@@ -32,8 +32,6 @@ pub struct FaultOptions {
     pub scale: f64,
     /// Where the random numbers start that spread pauses.
     pub seed: u64,
-    /// What may be moved in a day.
-    pub daily: Daily,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -46,7 +44,6 @@ impl FaultOptions {
             longest_wish: Duration::from_secs(3600),
             scale: 1.0,
             seed: 0,
-            daily: Daily::default(),
             clock,
         }
     }

@@ -98,7 +98,6 @@ impl Window {
 /// What the accounts of a run moved.
 #[derive(Debug)]
 pub struct Traffic {
-    daily: Daily,
     clock: Clock,
     windows: Mutex<HashMap<(MailboxId, Side), Window>>,
 }
@@ -112,27 +111,27 @@ fn key(mailbox: MailboxId, side: Side) -> String {
 }
 
 impl Traffic {
-    /// Within these budgets.
-    pub fn new(daily: Daily, clock: Clock) -> Self {
+    /// None yet, but for what the ledger knows.
+    pub fn new(clock: Clock) -> Self {
         Self {
-            daily,
             clock,
             windows: Mutex::default(),
         }
     }
 
-    /// Takes so many bytes out of a mailbox's budgets, those of both sides, before they are moved; else says how long it
+    /// Takes so many bytes out of these budgets of a mailbox, those of both sides, before they are moved; else says how long it
     /// takes until there is room. Kept in the ledger, and on the disk from the next flush on.
     pub fn take(
         &self,
         ledger: &Ledger,
         mailbox: MailboxId,
+        daily: Daily,
         bytes: u64,
     ) -> Result<Option<(Side, Duration)>, LedgerError> {
         let now = self.clock.unix_ms();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let sides = [Side::Source, Side::Destination];
-        let budgets = sides.into_iter().filter_map(|side| Some((side, self.daily.of(side)?)));
+        let budgets = sides.into_iter().filter_map(|side| Some((side, daily.of(side)?)));
         let mut latest = None;
         for (side, budget) in budgets.clone() {
             let window = match windows.entry((mailbox, side)) {

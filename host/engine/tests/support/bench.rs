@@ -106,12 +106,7 @@ impl Bench {
     }
 
     pub fn named(name: &str, source: &Store, destination: &Store) -> Mailbox {
-        Mailbox {
-            attributes: Default::default(),
-            name: name.into(),
-            source: Arc::new(source.clone()),
-            destination: Arc::new(destination.clone()),
-        }
+        Mailbox::new(name, Arc::new(source.clone()), Arc::new(destination.clone()))
     }
 
     /// With these rules from now on.
@@ -193,12 +188,7 @@ impl Bench {
         }
         let mailboxes = mailboxes
             .iter()
-            .map(|(name, source, destination)| Mailbox {
-                attributes: Default::default(),
-                name: (*name).to_owned(),
-                source: mortal(source),
-                destination: mortal(destination),
-            })
+            .map(|(name, source, destination)| Mailbox::new(*name, mortal(source), mortal(destination)))
             .collect();
         let running = migrate(&ledger, mailboxes, &options, Arc::new(NoObserver), Stop::new());
         tokio::select! {

@@ -307,6 +307,10 @@ impl Provider for Store {
         "store"
     }
 
+    fn kinds(&self) -> &[Kind] {
+        &Kind::ALL
+    }
+
     async fn source(&self) -> Result<Box<dyn Source>, Failure> {
         self.state().open()?;
         Ok(Box::new(self.account()))

@@ -82,6 +82,10 @@ impl Provider for Mortal {
         "mortal"
     }
 
+    fn kinds(&self) -> &[Kind] {
+        &Kind::ALL
+    }
+
     async fn source(&self) -> Result<Box<dyn Source>, Failure> {
         self.store.source().await?;
         Ok(Box::new(self.clone()))

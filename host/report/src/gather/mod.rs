@@ -41,13 +41,13 @@ pub struct Request<'a> {
     pub subjects: Option<Subjects<'a>>,
 }
 
-/// A name for each side.
-#[derive(Debug, Clone, Copy)]
+/// Names for each side.
+#[derive(Debug, Clone)]
 pub struct SideNames<'a> {
-    /// Of the source.
-    pub source: &'a str,
-    /// Of the destination.
-    pub destination: &'a str,
+    /// Of the sources.
+    pub source: Vec<&'a str>,
+    /// Of the destinations.
+    pub destination: Vec<&'a str>,
 }
 
 /// Adds up what the ledger holds of these mailboxes; without a ledger, nothing has run. Holds what is in the report and
@@ -63,8 +63,8 @@ pub fn gather(ledger: Option<&Ledger>, request: &Request<'_>) -> Result<Report> 
             }
         }
     }
-    let names = request.connectors;
-    let mut told = trail.finish([names.source, names.destination]);
+    let names = &request.connectors;
+    let mut told = trail.finish([&names.source, &names.destination]);
     let mut left_out = Lists {
         runs: told.runs.count.saturating_sub(told.runs.list.len() as u64),
         ..Lists::default()

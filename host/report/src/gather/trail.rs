@@ -121,7 +121,11 @@ impl Trail {
             }),
         }
         for (side, name) in self.sides.iter_mut().zip(["source", "destination"]) {
-            side.used(&fields[name]);
+            // The first one is to come out first.
+            match fields[name].as_array() {
+                Some(used) => used.iter().rev().for_each(|one| side.used(one)),
+                None => side.used(&fields[name]),
+            }
         }
         self.count += 1;
         let run = Run {
@@ -179,7 +183,7 @@ impl Trail {
     }
 
     /// The runs, how fast they were, and both sides with the connectors that the settings name.
-    pub fn finish(self, connectors: [&str; 2]) -> Told {
+    pub fn finish(self, connectors: [&[&str]; 2]) -> Told {
         let rate = rate(&self.runs);
         let runs = Runs {
             count: self.count,
@@ -285,7 +289,7 @@ impl SideTrail {
         *sum = sum.saturating_add(number("count"));
     }
 
-    fn finish(self, connector: &str) -> Side {
+    fn finish(self, connectors: &[&str]) -> Side {
         let servers = self
             .servers
             .into_iter()
@@ -298,7 +302,7 @@ impl SideTrail {
                 turns,
             });
         Side {
-            connector: connector.to_owned(),
+            connectors: connectors.iter().map(|name| (*name).to_owned()).collect(),
             used: self.used,
             servers: servers.collect(),
             refused: self.refused,
@@ -384,7 +388,7 @@ mod tests {
     fn told(events: &[Event]) -> Told {
         let mut trail = Trail::default();
         events.iter().for_each(|event| trail.add(event));
-        trail.finish(["imap", "imap"])
+        trail.finish([&["imap"], &["imap"]])
     }
 
     #[test]
@@ -467,7 +471,7 @@ mod tests {
             .iter()
             .chain(&[began(5, &Value::Null)])
             .for_each(|event| trail.add(event));
-        assert!(trail.finish(["", ""]).problems.is_empty());
+        assert!(trail.finish([&[""], &[""]]).problems.is_empty());
     }
 
     #[test]
@@ -485,7 +489,7 @@ mod tests {
             }
             trail.add(&event(at * 10_000 + 9, None, "run-ended", json!({ "seconds": 0.5 })));
         }
-        let told = trail.finish(["", ""]);
+        let told = trail.finish([&[""], &[""]]);
         assert_eq!((told.runs.count, told.runs.list.len()), (80, MOST_RUNS));
         assert_eq!(told.runs.list[0].copied, 7);
         assert_eq!(told.runs.last, Some(790));

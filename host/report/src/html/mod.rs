@@ -134,7 +134,7 @@ fn heading(report: &Report, details: bool) -> Markup {
 
 /// A connector, and the server where there is one.
 fn whereabouts(side: &Side) -> Markup {
-    let connector = side.used.first().map_or(side.connector.as_str(), |used| &used.name);
+    let connector = &side.connectors.join(", ");
     let mut hosts: Vec<&str> = side.servers.iter().map(|server| server.host.as_str()).collect();
     hosts.dedup();
     html! {

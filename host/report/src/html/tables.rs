@@ -145,7 +145,7 @@ fn side(title: &str, side: &Side) -> Markup {
                 span.soft.small { "BLAKE3 of the component: " code { (name(&connector.blake3)) } }
             }
         }
-        @if side.used.is_empty() { p { "Connector " b { (name(&side.connector)) } ", not used yet." } }
+        @if side.used.is_empty() { p { "Connector " b { (name(&side.connectors.join(", "))) } ", not used yet." } }
         @if side.servers.is_empty() {
             p.soft { "No connection over a network was recorded." }
         }

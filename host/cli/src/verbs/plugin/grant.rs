@@ -42,7 +42,7 @@ pub fn standing(plugin: &Plugin, connector: &str, settings: Option<&Settings>) -
                 decision: grants.decide(&candidate),
                 before: grants.of(connector).cloned(),
                 doors: trust::doors(plugin, connector, settings),
-                used: sides(settings).any(|side| side.connector == connector),
+                used: settings.sides().any(|side| side.connector == connector),
                 required: settings.trust.require_signature,
                 candidate,
             })
@@ -55,10 +55,6 @@ pub fn standing(plugin: &Plugin, connector: &str, settings: Option<&Settings>) -
         _ => None,
     };
     Ok(Standing { signed, signer, here })
-}
-
-fn sides(settings: &Settings) -> impl Iterator<Item = &Side> {
-    [&settings.source, &settings.destination].into_iter()
 }
 
 impl Standing {
@@ -184,11 +180,11 @@ fn named<'s>(settings: &'s Settings, connector: &str) -> Result<&'s Side> {
             .file_stem()
             .map(|stem| stem == connector)
     };
-    let exact = sides(settings).find(|side| side.connector == connector);
-    if let Some(side) = exact.or_else(|| sides(settings).find(|side| stem(side) == Some(true))) {
+    let exact = settings.sides().find(|side| side.connector == connector);
+    if let Some(side) = exact.or_else(|| settings.sides().find(|side| stem(side) == Some(true))) {
         return Ok(side);
     }
-    let known: Vec<&str> = sides(settings).map(|side| side.connector.as_str()).collect();
+    let known: Vec<&str> = settings.sides().map(|side| side.connector.as_str()).collect();
     let message = format!("`{}` uses no connector `{connector}`", settings.file.display());
     let help = match nearest(connector, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),

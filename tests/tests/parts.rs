@@ -1,0 +1,225 @@
+//! A mailbox in parts: mail, calendars and contacts by a connector each, with one settings file, one run and one report.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use whimbrel_tests::account::Account;
+use whimbrel_tests::compare::{Allow, assert_same};
+use whimbrel_tests::corpus;
+use whimbrel_tests::dav::{Books, Sort};
+use whimbrel_tests::run::{Job, account, imap_side, local_side, mailbox};
+use whimbrel_tests::servers::{DavServer, Dovecot, Options, Radicale, Server, Xandikos};
+use whimbrel_tests::writers;
+
+/// Where a user has mail, calendars and contacts.
+struct Provider {
+    mail: Dovecot,
+    dav: Radicale,
+}
+
+impl Provider {
+    fn start() -> Self {
+        Self {
+            mail: Dovecot::start(&Options::default()),
+            dav: Radicale::start(),
+        }
+    }
+
+    /// Messages, a calendar with a task list in it, and an address book.
+    fn fill(&self, messages: u64) -> Account {
+        let account = corpus::ordinary(1, messages);
+        writers::imap(&mut self.mail.imap("alice"), '/', &account);
+        let dav = self.dav.dav();
+        dav.make(Sort::Calendars, "/alice/work/", "Work");
+        for (name, object) in corpus::calendar_objects() {
+            dav.put(Sort::Calendars, &format!("/alice/work/{name}"), &object);
+        }
+        dav.make(Sort::AddressBooks, "/alice/people/", "People");
+        for (name, object) in corpus::contacts() {
+            dav.put(Sort::AddressBooks, &format!("/alice/people/{name}"), &object);
+        }
+        Account::read(&mut self.mail.imap("alice"))
+    }
+}
+
+/// One settings file for all three.
+fn sections(from: &Provider, to_mail: &Dovecot, to_dav: &dyn DavServer) -> Vec<String> {
+    vec![
+        imap_side("source", &from.mail),
+        imap_side("destination", to_mail),
+        from.dav.side("part.calendars.source", "caldav"),
+        to_dav.side("part.calendars.destination", "caldav"),
+        from.dav.side("part.contacts.source", "carddav"),
+        to_dav.side("part.contacts.destination", "carddav"),
+        mailbox("alice", &account("alice"), &account("alice")),
+    ]
+}
+
+/// UIDs by the names of collections, those that are empty left out.
+fn uids(books: &Books) -> BTreeSet<(String, String)> {
+    books
+        .iter()
+        .flat_map(|(name, objects)| objects.keys().map(|uid| (name.clone(), uid.clone())))
+        .collect()
+}
+
+fn there(dav: &dyn DavServer, sort: Sort) -> BTreeSet<(String, String)> {
+    let home = match (dav.user(), sort) {
+        (Some(_), _) => "/alice/",
+        (None, Sort::Calendars) => "/user/calendars/",
+        (None, Sort::AddressBooks) => "/user/contacts/",
+    };
+    uids(&dav.dav().books(sort, home))
+}
+
+#[test]
+fn mail_calendars_and_contacts_go_together() {
+    let from = Provider::start();
+    let (to_mail, to_dav) = (Dovecot::start(&Options::default()), Xandikos::start());
+    let before = from.fill(40);
+    let job = Job::new(&sections(&from, &to_mail, &to_dav));
+    let checked = job.run(&["check"]);
+    checked.expect(0);
+    checked.says(&["alice/calendars", "alice/contacts"]);
+
+    let outcome = job.migrate();
+    outcome.adds_up();
+    let events = there(&from.dav, Sort::Calendars);
+    let contacts = there(&from.dav, Sort::AddressBooks);
+    let messages = before.count();
+    let counts = [
+        ("alice", messages),
+        ("alice/calendars", events.len()),
+        ("alice/contacts", contacts.len()),
+    ];
+    for (name, count) in counts {
+        assert_eq!(outcome.mailbox(name)["moved"], count, "{name}: {outcome}");
+    }
+    assert_same(&before, &Account::read(&mut to_mail.imap("alice")), &Allow::dovecot());
+    assert_eq!(there(&to_dav, Sort::Calendars), events);
+    assert_eq!(there(&to_dav, Sort::AddressBooks), contacts);
+
+    // One report of everything.
+    let report = job.run(&["report", "--html", "report.html"]);
+    report.expect(0);
+    let json = report.json();
+    assert_eq!(
+        json["total"]["moved"],
+        messages + events.len() + contacts.len(),
+        "{report}"
+    );
+    assert_eq!(
+        json["source"]["connectors"],
+        serde_json::json!(["imap", "caldav", "carddav"])
+    );
+    let used: Vec<&str> = json["destination"]["used"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    assert_eq!(used, ["imap", "caldav", "carddav"], "{report}");
+    let page = std::fs::read_to_string(job.folder().join("report.html"))
+        .unwrap()
+        .replace("<wbr>", "");
+    for words in ["alice/calendars", "alice/contacts", "imap, caldav, carddav"] {
+        assert!(page.contains(words), "{words} is not on the page");
+    }
+    let verified = job.run(&["verify", "--deep"]);
+    verified.expect(0);
+    assert_eq!(verified.json()["total"]["verdict"]["grade"], "perfect", "{verified}");
+
+    // Nothing moves twice; what is new in one part moves, and no other part is touched where only that one is named.
+    let again = job.migrate();
+    assert_eq!((again.worked("found"), again.worked("copied")), (0, 0), "{again}");
+    from.dav.dav().put(
+        Sort::AddressBooks,
+        "/alice/people/new.vcf",
+        &corpus::contact("new", "New One"),
+    );
+    from.dav
+        .dav()
+        .put(Sort::Calendars, "/alice/work/new.ics", &corpus::event("new", "New One"));
+    let one = job.run(&["migrate", "--only", "alice/contacts"]);
+    one.expect(0);
+    assert_eq!(one.worked("copied"), 1, "{one}");
+    assert_eq!(there(&to_dav, Sort::Calendars), events);
+    let all = job.run(&["migrate", "--only", "alice"]);
+    all.expect(0);
+    assert_eq!(all.worked("copied"), 1, "{all}");
+    assert_eq!(there(&to_dav, Sort::Calendars), there(&from.dav, Sort::Calendars));
+}
+
+#[test]
+fn a_part_that_fails_does_not_hold_up_the_others() {
+    let from = Provider::start();
+    let (to_mail, to_dav) = (Dovecot::start(&Options::default()), Radicale::start());
+    from.fill(6);
+    let all = sections(&from, &to_mail, &to_dav).join("\n");
+    let wrong = "parts.contacts = { destination = { user = \"alice\", password = { env = \"WRONG\" } } }\n";
+    let job = Job::new(&[format!("{all}{wrong}")]);
+    let outcome = job.run(&["migrate"]);
+    outcome.expect(2);
+    outcome.says(&["alice/contacts", "WRONG"]);
+
+    let mut command = job.command(&["migrate"]);
+    command.env("WRONG", "not the password");
+    let outcome = whimbrel_tests::run::Running::start(&mut command).wait(Duration::from_secs(120));
+    outcome.expect(3);
+    assert_eq!(outcome.mailbox("alice")["moved"], 6, "{outcome}");
+    assert_eq!(there(&to_dav, Sort::Calendars), there(&from.dav, Sort::Calendars));
+    assert!(there(&to_dav, Sort::AddressBooks).is_empty());
+    assert_eq!(
+        outcome.mailbox("alice/contacts")["problems"][0]["code"],
+        "unauthenticated",
+        "{outcome}"
+    );
+
+    let job_mended = job;
+    job_mended.rewrite(&sections(&from, &to_mail, &to_dav));
+    let outcome = job_mended.migrate();
+    assert_eq!(
+        there(&to_dav, Sort::AddressBooks),
+        there(&from.dav, Sort::AddressBooks),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn kills_in_all_parts_lose_and_double_nothing() {
+    let from = Provider::start();
+    let (to_mail, to_dav) = (Dovecot::start(&Options::default()), Radicale::start());
+    let before = from.fill(300);
+    let job = Job::new(&sections(&from, &to_mail, &to_dav));
+    let mut struck = 0;
+    for round in 0..4 {
+        let mut running = job.start(&["migrate"]);
+        struck += u32::from(running.run_for(Duration::from_millis(500 + 150 * round)));
+        running.kill();
+    }
+    assert!(struck > 0, "no run was killed");
+    job.migrate().adds_up();
+    assert_same(&before, &Account::read(&mut to_mail.imap("alice")), &Allow::dovecot());
+    for sort in [Sort::Calendars, Sort::AddressBooks] {
+        assert_eq!(there(&to_dav, sort), there(&from.dav, sort));
+    }
+}
+
+#[test]
+fn calendars_have_no_place_among_mail() {
+    let from = Radicale::start();
+    let job = Job::new(&[
+        from.side("source", "caldav"),
+        local_side("destination", "maildir", "root = \"out\""),
+        mailbox("alice", &account("alice"), "{ }"),
+    ]);
+    let refused = job.run(&["migrate"]);
+    refused.expect(2);
+    refused.says(&[
+        "nothing can be moved from `caldav` to `maildir`",
+        "gives events, tasks",
+        "holds messages",
+    ]);
+}
