@@ -7,7 +7,7 @@ use whimbrel_pim::{Format, normal_form};
 use whimbrel_sandbox::Item;
 
 /// The largest calendar object or vCard whose normal form is taken, in bytes. Larger ones are known by their bytes.
-const LARGEST: usize = 16 << 20;
+pub const LARGEST: usize = 16 << 20;
 
 /// The fingerprint of an item. Servers write calendar objects and vCards anew when they store them: what is left of them
 /// when they do is their normal form, which takes the place of the bytes in the transport hash.

@@ -133,7 +133,7 @@ impl<'a> Putter<'a> {
         let placed = |one: &Fetched| matches!(one.record.fate, Fate::Placed { .. });
         let (altered, fetched): (Vec<Fetched>, Vec<Fetched>) = fetched.into_iter().partition(placed);
         if !context.options.only_recognise {
-            replace(context, &mut self.lanes, self.collection, altered).await?;
+            replace(context, &mut self.lanes, (self.collection, &self.facts), altered).await?;
         }
         let mut batch = context.ledger.batch(context.id);
         let read = read(context, self.collection, &self.facts, fetched, &mut batch).await?;

@@ -1,7 +1,10 @@
 //! Bringing content at the destination up to date, where items change at the source: events, tasks, contacts, filters.
 
+use std::sync::Arc;
+
 use whimbrel_ledger::{Batch, CollectionRecord, Durability, Fate, ItemRecord};
 use whimbrel_model::{Failure, Fingerprint, Outcome};
+use whimbrel_rules::FolderFacts;
 use whimbrel_sandbox::Item;
 
 use crate::{
@@ -10,14 +13,18 @@ use crate::{
     prepare::Fetched,
     print::fingerprint,
     report::Problem,
+    rules::{OnError, TransformError, Transformed, Undecided, decide_all, failed, transform},
 };
+
+/// A source collection, and what rules are told of it.
+type Folder<'a> = (&'a CollectionRecord, &'a Arc<FolderFacts>);
 
 /// Replaces what is placed of these items of a source collection. What cannot be replaced goes on waiting, and is told.
 /// A crash on the way does no harm: what was replaced already is known again when it is tried the next time.
 pub async fn replace(
     context: &Context,
     lanes: &mut Lanes<'_>,
-    collection: &CollectionRecord,
+    folder: Folder<'_>,
     fetched: Vec<Fetched>,
 ) -> Result<(), Halt> {
     if fetched.is_empty() {
@@ -30,7 +37,7 @@ pub async fn replace(
             halt = Some(Halt::Stopped);
             break;
         }
-        if let Err(failed) = replace_one(context, lanes, collection, one, &mut batch).await {
+        if let Err(failed) = replace_one(context, lanes, folder, one, &mut batch).await {
             halt = Some(failed);
             break;
         }
@@ -43,10 +50,11 @@ pub async fn replace(
 async fn replace_one(
     context: &Context,
     lanes: &mut Lanes<'_>,
-    collection: &CollectionRecord,
+    folder: Folder<'_>,
     Fetched { record, answer, .. }: Fetched,
     batch: &mut Batch,
 ) -> Result<(), Halt> {
+    let (collection, _) = folder;
     let tell = |side, failure: &Failure| {
         context.problem(Problem::new(Some(collection.source.display_path()), side, failure));
     };
@@ -79,11 +87,28 @@ async fn replace_one(
         // Another revision, and nothing that would be said in another way.
         let (fate, repairs) = (record.fate.clone(), record.repairs.clone());
         batch.replaced(collection.id, &record.meta, fate, Some(print), repairs);
+        put_as(batch, collection, &record, record.put);
         return Ok(());
     }
-    match put_in_place(context, lanes, &record, item, &print).await {
+    let now = match ruled(context, folder, &record, item, print).await? {
+        Ok(now) => now,
+        Err(failure) => {
+            tell("rules", &failure);
+            return Ok(());
+        }
+    };
+    if now.left_out {
+        // What is at the destination is not followed any more.
+        let (fate, repairs) = (record.fate.clone(), record.repairs.clone());
+        batch.replaced(collection.id, &record.meta, fate, record.fingerprint, repairs);
+        put_as(batch, collection, &record, record.put);
+        return Ok(());
+    }
+    match put_in_place(context, lanes, &record, now.item, &now.put.unwrap_or(print)).await {
         Ok((fate, alterations)) => {
-            batch.replaced(collection.id, &record.meta, fate, Some(print), alterations);
+            let changes = now.changes.into_iter().chain(alterations).collect();
+            batch.replaced(collection.id, &record.meta, fate, Some(print), changes);
+            put_as(batch, collection, &record, now.put);
             context.count(|worked| worked.replaced += 1);
             Ok(())
         }
@@ -93,6 +118,81 @@ async fn replace_one(
         }
         Err(halt) => Err(halt),
     }
+}
+
+/// Records what was put, where rules made that of what was read.
+fn put_as(batch: &mut Batch, collection: &CollectionRecord, record: &ItemRecord, print: Option<Fingerprint>) {
+    if let Some(print) = print {
+        batch.put_as(collection.id, &record.meta.id, print);
+    }
+}
+
+/// An item that changed, as rules want it.
+struct Now {
+    item: Item,
+    /// Of what is put, where rules changed it.
+    put: Option<Fingerprint>,
+    changes: Vec<String>,
+    /// Whether they leave it out now.
+    left_out: bool,
+}
+
+/// Asks the rules about an item that is placed already: they say what is in it, and no longer where it goes.
+async fn ruled(
+    context: &Context,
+    (collection, facts): Folder<'_>,
+    record: &ItemRecord,
+    item: Item,
+    fingerprint: Fingerprint,
+) -> Result<Result<Now, Failure>, Halt> {
+    let undecided = Undecided {
+        record: record.clone(),
+        item,
+        fingerprint,
+        decision: None,
+    };
+    let Some(decided) = decide_all(context, collection.source.kind, facts, vec![undecided])
+        .await
+        .pop()
+    else {
+        return Ok(Err(Failure::Internal("the rules gave no answer".to_owned())));
+    };
+    let stop = context
+        .options
+        .rules
+        .as_ref()
+        .is_some_and(|book| book.on_error == OnError::Stop);
+    let decision = match decided.decision {
+        Ok(decision) => decision,
+        Err(error) if stop => return Err(Halt::Rules(error)),
+        Err(error) => return Ok(Err(failed(&error))),
+    };
+    context.tally(&decision.steps);
+    let mut now = Now {
+        item: decided.item,
+        put: None,
+        changes: Vec::new(),
+        left_out: decision.skip.is_some(),
+    };
+    if now.left_out {
+        return Ok(Ok(now));
+    }
+    match transform(context, &decision, &now.item).await {
+        Ok(None) => {}
+        Ok(Some(Transformed { put, changes })) => {
+            now.changes = changes;
+            if let Some((content, print)) = put {
+                (now.item.content, now.put) = (content, Some(print));
+            }
+        }
+        Err(TransformError::Edit(problem)) => return Ok(Err(Failure::Rules(problem))),
+        Err(TransformError::Io(error)) => {
+            return Ok(Err(Failure::Unavailable(format!(
+                "what the rules want could not be done: {error}"
+            ))));
+        }
+    }
+    Ok(Ok(now))
 }
 
 /// Gives the placement, and what the destination's format changed.

@@ -122,6 +122,84 @@ async fn what_somebody_changed_at_the_destination_is_not_overwritten() {
     assert!(contents.iter().any(|(_, bytes, _)| *bytes == event(1, "theirs")));
 }
 
+#[tokio::test]
+async fn rules_change_what_is_put_first_and_what_is_replaced_later() {
+    for rewrites in [false, true] {
+        let source = calendar(Character::default());
+        let destination = calendar(Character {
+            rewrites,
+            ..Character::default()
+        });
+        let meeting = |uid: usize, summary: &str, domain: &str| {
+            let attendee = format!("ATTENDEE:mailto:bob@{domain}\r\nEND:VEVENT");
+            String::from_utf8(event(uid, summary))
+                .unwrap()
+                .replace("END:VEVENT", &attendee)
+                .into_bytes()
+        };
+        let uids: Vec<u32> = (0..4)
+            .map(|uid| source.add("Work", &meeting(uid, "first", "old.example"), &[]))
+            .collect();
+        let mut bench = Bench::new();
+        bench.rules(
+            r#"fn event(e) {
+                if e.summary == "private" { e.skip("private") }
+                e.rewrite_domain("old.example", "new.example");
+            }"#,
+        );
+        let report = run(&mut bench, &source, &destination).await;
+        assert!(report.complete(), "{report:?}");
+        let wanted = |summaries: [&str; 4]| {
+            let all = summaries.iter().enumerate();
+            let mut all: Vec<_> = all
+                .map(|(uid, summary)| {
+                    let bytes = meeting(uid, summary, "new.example");
+                    ("Work".to_owned(), normal_form(Format::Calendar, &bytes))
+                })
+                .collect();
+            all.sort();
+            all
+        };
+        assert_eq!(said(&destination), wanted(["first"; 4]));
+        assert_eq!(run(&mut bench, &source, &destination).await.worked, Default::default());
+
+        source.change("Work", uids[1], &meeting(1, "second", "old.example"));
+        source.change("Work", uids[2], &meeting(2, "private", "old.example"));
+        let folded = String::from_utf8(meeting(3, "first", "old.example")).unwrap();
+        source.change("Work", uids[3], folded.replace("SUMMARY", "SUMM\r\n ARY").as_bytes());
+        let report = run(&mut bench, &source, &destination).await;
+        assert!(report.complete(), "{report:?}");
+        assert_eq!((report.worked.replaced, report.worked.copied), (1, 0), "{report:?}");
+        assert_eq!(said(&destination), wanted(["first", "second", "first", "first"]));
+        for (_, item) in bench.items("alice") {
+            assert!(item.put.is_some(), "what was put is known: {item:?}");
+        }
+        let report = run(&mut bench, &source, &destination).await;
+        assert_eq!(report.worked, Default::default());
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_fails_on_a_changed_event_leaves_it_waiting() {
+    let (source, destination) = (calendar(Character::default()), calendar(Character::default()));
+    let uid = source.add("Work", &event(1, "first"), &[]);
+    let mut bench = Bench::new();
+    bench.rules(r#"fn event(e) { if e.summary == "second" { throw "no" } }"#);
+    assert!(run(&mut bench, &source, &destination).await.complete());
+    source.change("Work", uid, &event(1, "second"));
+    let report = run(&mut bench, &source, &destination).await;
+    assert_eq!(
+        (report.problems.len(), report.problems[0].code),
+        (1, "rules"),
+        "{report:?}"
+    );
+    assert!(!report.complete());
+    bench.rules(r#"fn event(e) { }"#);
+    let report = run(&mut bench, &source, &destination).await;
+    assert!(report.complete(), "{report:?}");
+    assert_eq!(said(&source), said(&destination));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 

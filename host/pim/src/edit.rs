@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rewrite::{Wish, rewrite};
 use crate::tree::{Physical, name_of, physical, value_at};
 use crate::{Format, sieve};
 
 /// A change. Names of properties are taken in any case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edit {
     /// All properties with the name become one with the value; a text is escaped, other values are written as they are.
     Set {
@@ -60,6 +62,12 @@ pub struct Change {
     pub property: String,
     /// How many lines.
     pub count: usize,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.what, self.property, self.count)
+    }
 }
 
 /// An object after changes.

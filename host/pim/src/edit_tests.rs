@@ -35,9 +35,7 @@ fn edited(format: Format, object: &str, edits: &[Edit]) -> (String, Vec<String>)
     let Edited { bytes, changes } = apply(format, object.as_bytes(), edits)
         .unwrap()
         .expect("something changes");
-    let changes = changes
-        .iter()
-        .map(|it| format!("{} {} ({})", it.what, it.property, it.count));
+    let changes = changes.iter().map(ToString::to_string);
     (String::from_utf8(bytes).unwrap(), changes.collect())
 }
 

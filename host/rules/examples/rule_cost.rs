@@ -58,14 +58,14 @@ fn main() {
     ] {
         let rules = Rules::compile("measure.rhai", script, &Options::default()).unwrap();
         let each = time(|| {
-            black_box(rules.message_by_facts(black_box(&facts)).unwrap());
+            black_box(rules.item_by_facts(black_box(&facts)).unwrap());
         });
         report(name, each, copy);
     }
     let rules = Rules::compile("measure.rhai", BY_HEADERS, &Options::default()).unwrap();
     let each = time(|| {
         let content: Arc<dyn Content> = Arc::new(body.clone());
-        black_box(rules.message(black_box(&facts), content).unwrap());
+        black_box(rules.item(black_box(&facts), content).unwrap());
     });
     report("three headers of 4 KiB", each, copy);
 }

@@ -35,7 +35,7 @@ pub struct Step {
     pub did: String,
 }
 
-/// About a message. The default changes nothing.
+/// About a message, an event, a task, a contact or a filter. The default changes nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Decision {
     /// It is left out, for this reason.
@@ -54,9 +54,11 @@ pub struct Decision {
     pub add_labels: Vec<String>,
     /// Labels to remove.
     pub remove_labels: Vec<String>,
-    /// Changes to the head, in the order in which they apply.
+    /// Changes to the head of a message, in the order in which they apply.
     #[serde(with = "crate::mail::edits")]
     pub edits: Edits,
+    /// Changes to a calendar object, a contact or a filter, in the order in which they apply.
+    pub changes: Vec<whimbrel_pim::Edit>,
     /// Attachments that go to files.
     pub detach: Option<Detach>,
     /// Lines for the audit trail.

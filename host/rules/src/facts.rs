@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use whimbrel_model::{ItemMeta, Role};
+use whimbrel_model::{ItemMeta, Kind, Role};
 
 /// A mailbox as the fleet names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,6 +19,8 @@ pub struct MailboxFacts {
 pub struct FolderFacts {
     /// Where it lies.
     pub mailbox: Arc<MailboxFacts>,
+    /// What its items are.
+    pub kind: Kind,
     /// Decoded names, root first. A segment may hold any character.
     pub path: Vec<String>,
     /// Its special use, if any.
@@ -31,7 +33,7 @@ pub struct FolderFacts {
     pub subscribed: bool,
 }
 
-/// A message, as the listing of its folder describes it.
+/// A message, or another item, as the listing of its folder describes it.
 #[derive(Debug, Clone)]
 pub struct MessageFacts {
     /// The folder it lies in.

@@ -83,6 +83,10 @@ const ENTRIES: &[Entry] = table! {
     hook "" "mailbox" "fn mailbox(b)" "Called before a mailbox starts.";
     hook "" "folder" "fn folder(f)" "Called for each source folder, when destinations are planned.";
     hook "" "message" "fn message(m)" "Called for each message.";
+    hook "" "event" "fn event(e)" "Called for each event of a calendar.";
+    hook "" "task" "fn task(t)" "Called for each task.";
+    hook "" "contact" "fn contact(c)" "Called for each contact of an address book.";
+    hook "" "filter" "fn filter(s)" "Called for each mail filter.";
     hook "" "failure" "fn failure(e)" "Called when a message could not be read or was refused.";
 
     get "Message" "id" "m.id -> string" "Its id at the source, as the UID.";
@@ -158,6 +162,7 @@ const ENTRIES: &[Entry] = table! {
     get "Folder" "parent" "f.parent -> string" "The path without its last name.";
     get "Folder" "depth" "f.depth -> int" "How many names the path has.";
     get "Folder" "role" "f.role -> string" "The special use, as \"sent\"; \"\" if none.";
+    get "Folder" "kind" "f.kind -> string" "What its items are: \"message\", \"event\", \"task\", \"contact\", \"note\" or \"filter\".";
     get "Folder" "items" "f.items -> int" "How many messages it holds; -1 where that is not known.";
     get "Folder" "bytes" "f.bytes -> int" "How many bytes they have; -1 where that is not known.";
     get "Folder" "subscribed" "f.subscribed -> bool" "Whether the user subscribed to it.";
@@ -177,6 +182,117 @@ const ENTRIES: &[Entry] = table! {
     decide "Mailbox" "keep" "b.keep()" "Takes back a skip; in mailbox(b) only.";
     decide "Mailbox" "skip" "b.skip(reason)" "Leaves the mailbox out; in mailbox(b) only.";
     decide "Mailbox" "note" "b.note(text)" "A line in the audit trail; in mailbox(b) only.";
+
+    get "Event" "id" "e.id -> string" "Its id at the source.";
+    get "Event" "folder" "e.folder -> string" "The path of its collection, joined by `/`; a `/` inside a name is shown as `∕`.";
+    get "Event" "path" "e.path -> array" "The names of the path of its collection, root first.";
+    get "Event" "mailbox" "e.mailbox -> Mailbox" "The mailbox that it is part of.";
+    get "Event" "flags" "e.flags -> array" "Its flags and keywords.";
+    get "Event" "size" "e.size -> int" "Bytes.";
+    get "Event" "uid" "e.uid -> string" "Its UID. Reads the content.";
+    get "Event" "categories" "e.categories -> array" "Its categories. Reads the content.";
+    ask "Event" "property" "e.property(name) -> string" "The first property with the name, decoded; \"\" if none. Reads the content.";
+    ask "Event" "property_all" "e.property_all(name) -> array" "All properties with the name, decoded. Reads the content.";
+    ask "Event" "has_property" "e.has_property(name) -> bool" "Whether there is a property with the name. Reads the content.";
+    decide "Event" "set_property" "e.set_property(name, value)" "All properties with the name become one with the value. Of a recurring event, in the series and in each exception.";
+    decide "Event" "add_property" "e.add_property(name, value)" "Adds a property.";
+    decide "Event" "remove_property" "e.remove_property(name)" "Removes all properties with the name.";
+    get "Event" "summary" "e.summary -> string" "Its title. Reads the content.";
+    get "Event" "description" "e.description -> string" "What is said of it. Reads the content.";
+    get "Event" "location" "e.location -> string" "Where. Reads the content.";
+    get "Event" "status" "e.status -> string" "As \"cancelled\", lower case; \"\" if none. Reads the content.";
+    get "Event" "is_private" "e.is_private -> bool" "Whether it is private or confidential. Reads the content.";
+    get "Event" "recurring" "e.recurring -> bool" "Whether it happens more than once. Reads the content.";
+    get "Event" "organizer" "e.organizer -> Address" "Who invites; an empty address if nobody. Reads the content.";
+    get "Event" "attendees" "e.attendees -> array of Address" "Who is invited. Reads the content.";
+    get "Event" "start" "e.start -> Date or ()" "When it begins. A time zone that is not known by its name counts as UTC. Reads the content.";
+    get "Event" "end" "e.end -> Date or ()" "When it ends. Reads the content.";
+    ask "Event" "in_folder" "e.in_folder(path) -> bool" "Whether it lies in the collection or below it, in any case.";
+    decide "Event" "keep" "e.keep()" "Takes back a skip.";
+    decide "Event" "skip" "e.skip(reason)" "Leaves it out, and counts it as filtered with the reason.";
+    decide "Event" "note" "e.note(text)" "A line in the audit trail; it must hold no content.";
+    decide "Event" "move_to" "e.move_to(folder)" "Puts it into another collection: \"A/B\" or [\"A\", \"B\"].";
+    decide "Event" "rewrite_address" "e.rewrite_address(old, new)" "Replaces an address of the organizer, of attendees, and of further properties that begin with mailto:.";
+    decide "Event" "rewrite_domain" "e.rewrite_domain(old, new)" "Replaces the domain of addresses of the organizer, of attendees, and of further properties that begin with mailto:.";
+
+    get "Task" "id" "t.id -> string" "Its id at the source.";
+    get "Task" "folder" "t.folder -> string" "The path of its collection, joined by `/`; a `/` inside a name is shown as `∕`.";
+    get "Task" "path" "t.path -> array" "The names of the path of its collection, root first.";
+    get "Task" "mailbox" "t.mailbox -> Mailbox" "The mailbox that it is part of.";
+    get "Task" "flags" "t.flags -> array" "Its flags and keywords.";
+    get "Task" "size" "t.size -> int" "Bytes.";
+    get "Task" "uid" "t.uid -> string" "Its UID. Reads the content.";
+    get "Task" "categories" "t.categories -> array" "Its categories. Reads the content.";
+    ask "Task" "property" "t.property(name) -> string" "The first property with the name, decoded; \"\" if none. Reads the content.";
+    ask "Task" "property_all" "t.property_all(name) -> array" "All properties with the name, decoded. Reads the content.";
+    ask "Task" "has_property" "t.has_property(name) -> bool" "Whether there is a property with the name. Reads the content.";
+    decide "Task" "set_property" "t.set_property(name, value)" "All properties with the name become one with the value. Of a recurring event, in the series and in each exception.";
+    decide "Task" "add_property" "t.add_property(name, value)" "Adds a property.";
+    decide "Task" "remove_property" "t.remove_property(name)" "Removes all properties with the name.";
+    get "Task" "summary" "t.summary -> string" "Its title. Reads the content.";
+    get "Task" "description" "t.description -> string" "What is said of it. Reads the content.";
+    get "Task" "location" "t.location -> string" "Where. Reads the content.";
+    get "Task" "status" "t.status -> string" "As \"cancelled\", lower case; \"\" if none. Reads the content.";
+    get "Task" "is_private" "t.is_private -> bool" "Whether it is private or confidential. Reads the content.";
+    get "Task" "recurring" "t.recurring -> bool" "Whether it happens more than once. Reads the content.";
+    get "Task" "organizer" "t.organizer -> Address" "Who invites; an empty address if nobody. Reads the content.";
+    get "Task" "attendees" "t.attendees -> array of Address" "Who is invited. Reads the content.";
+    get "Task" "start" "t.start -> Date or ()" "When it begins. Reads the content.";
+    get "Task" "due" "t.due -> Date or ()" "When it is due. Reads the content.";
+    get "Task" "completed" "t.completed -> bool" "Whether it is done. Reads the content.";
+    get "Task" "percent" "t.percent -> int" "How much of it is done, from 0 to 100. Reads the content.";
+    ask "Task" "in_folder" "t.in_folder(path) -> bool" "Whether it lies in the collection or below it, in any case.";
+    decide "Task" "keep" "t.keep()" "Takes back a skip.";
+    decide "Task" "skip" "t.skip(reason)" "Leaves it out, and counts it as filtered with the reason.";
+    decide "Task" "note" "t.note(text)" "A line in the audit trail; it must hold no content.";
+    decide "Task" "move_to" "t.move_to(folder)" "Puts it into another collection: \"A/B\" or [\"A\", \"B\"].";
+    decide "Task" "rewrite_address" "t.rewrite_address(old, new)" "Replaces an address of the organizer, of attendees, and of further properties that begin with mailto:.";
+    decide "Task" "rewrite_domain" "t.rewrite_domain(old, new)" "Replaces the domain of addresses of the organizer, of attendees, and of further properties that begin with mailto:.";
+
+    get "Contact" "id" "c.id -> string" "Its id at the source.";
+    get "Contact" "folder" "c.folder -> string" "The path of its collection, joined by `/`; a `/` inside a name is shown as `∕`.";
+    get "Contact" "path" "c.path -> array" "The names of the path of its collection, root first.";
+    get "Contact" "mailbox" "c.mailbox -> Mailbox" "The mailbox that it is part of.";
+    get "Contact" "flags" "c.flags -> array" "Its flags and keywords.";
+    get "Contact" "size" "c.size -> int" "Bytes.";
+    get "Contact" "uid" "c.uid -> string" "Its UID. Reads the content.";
+    get "Contact" "categories" "c.categories -> array" "Its categories. Reads the content.";
+    ask "Contact" "property" "c.property(name) -> string" "The first property with the name, decoded; \"\" if none. Reads the content.";
+    ask "Contact" "property_all" "c.property_all(name) -> array" "All properties with the name, decoded. Reads the content.";
+    ask "Contact" "has_property" "c.has_property(name) -> bool" "Whether there is a property with the name. Reads the content.";
+    decide "Contact" "set_property" "c.set_property(name, value)" "All properties with the name become one with the value. Of a recurring event, in the series and in each exception.";
+    decide "Contact" "add_property" "c.add_property(name, value)" "Adds a property.";
+    decide "Contact" "remove_property" "c.remove_property(name)" "Removes all properties with the name.";
+    get "Contact" "name" "c.name -> string" "As it is displayed. Reads the content.";
+    get "Contact" "organization" "c.organization -> string" "Where somebody works, without departments. Reads the content.";
+    get "Contact" "emails" "c.emails -> array of Address" "All addresses. Reads the content.";
+    get "Contact" "phones" "c.phones -> array" "All numbers. Reads the content.";
+    get "Contact" "is_group" "c.is_group -> bool" "Whether it is a group. Reads the content.";
+    ask "Contact" "in_folder" "c.in_folder(path) -> bool" "Whether it lies in the collection or below it, in any case.";
+    decide "Contact" "keep" "c.keep()" "Takes back a skip.";
+    decide "Contact" "skip" "c.skip(reason)" "Leaves it out, and counts it as filtered with the reason.";
+    decide "Contact" "note" "c.note(text)" "A line in the audit trail; it must hold no content.";
+    decide "Contact" "move_to" "c.move_to(folder)" "Puts it into another collection: \"A/B\" or [\"A\", \"B\"].";
+    decide "Contact" "rewrite_address" "c.rewrite_address(old, new)" "Replaces an address of the contact, and of further properties that begin with mailto:.";
+    decide "Contact" "rewrite_domain" "c.rewrite_domain(old, new)" "Replaces the domain of addresses of the contact, and of further properties that begin with mailto:.";
+
+    get "Filter" "id" "s.id -> string" "Its id at the source.";
+    get "Filter" "folder" "s.folder -> string" "The path of its collection, joined by `/`; a `/` inside a name is shown as `∕`.";
+    get "Filter" "path" "s.path -> array" "The names of the path of its collection, root first.";
+    get "Filter" "mailbox" "s.mailbox -> Mailbox" "The mailbox that it is part of.";
+    get "Filter" "flags" "s.flags -> array" "Its flags and keywords.";
+    get "Filter" "size" "s.size -> int" "Bytes.";
+    get "Filter" "name" "s.name -> string" "Its name.";
+    get "Filter" "text" "s.text -> string" "The script. Reads the content.";
+    get "Filter" "requires" "s.requires -> array" "The extensions that it requires. Reads the content.";
+    decide "Filter" "rewrite_string" "s.rewrite_string(old, new)" "Replaces each string that is exactly this, as the name of a folder.";
+    ask "Filter" "in_folder" "s.in_folder(path) -> bool" "Whether it lies in the collection or below it, in any case.";
+    decide "Filter" "keep" "s.keep()" "Takes back a skip.";
+    decide "Filter" "skip" "s.skip(reason)" "Leaves it out, and counts it as filtered with the reason.";
+    decide "Filter" "note" "s.note(text)" "A line in the audit trail; it must hold no content.";
+    decide "Filter" "move_to" "s.move_to(folder)" "Puts it into another collection: \"A/B\" or [\"A\", \"B\"].";
+    decide "Filter" "rewrite_address" "s.rewrite_address(old, new)" "Replaces an address in strings that are one; texts for people stay.";
+    decide "Filter" "rewrite_domain" "s.rewrite_domain(old, new)" "Replaces the domain of addresses in strings that are one; texts for people stay.";
 
     get "Failure" "code" "e.code -> string" "The case, as \"rejected\" or \"too-large\".";
     get "Failure" "text" "e.text -> string" "What the server said.";
@@ -238,6 +354,10 @@ mod tests {
         let engine = engine::runner(&Shared::new("x", &Options::default()));
         let own = [
             "Message",
+            "Event",
+            "Task",
+            "Contact",
+            "Filter",
             "Folder",
             "Mailbox",
             "Failure",

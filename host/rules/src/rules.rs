@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::{AST, CallFnOptions, Dynamic, Engine, Position, Scope};
 use whimbrel_mail::Content;
-use whimbrel_model::Hash;
+use whimbrel_model::{Hash, Kind};
 
 use crate::decision::{Decision, FailureDecision, FolderDecision, MailboxDecision};
 use crate::explain;
@@ -19,7 +19,8 @@ use crate::problem::{Problem, RuleError, RuleErrorKind, RulesError};
 use crate::program::{self, Script};
 use crate::run::{Run, Stop};
 use crate::script::{
-    Failure, FailureState, Folder, FolderState, FolderView, Mailbox, MailboxState, Message, MessageState,
+    Contact, Event, Failure, FailureState, Filter, Folder, FolderState, FolderView, ItemState, Mailbox, MailboxState,
+    Message, MessageState, Task, format_of,
 };
 use crate::shared::Shared;
 use crate::testing::Probe;
@@ -40,13 +41,41 @@ pub enum Hook {
     Folder,
     /// `message(m)`, for each message.
     Message,
+    /// `event(e)`, for each event.
+    Event,
+    /// `task(t)`, for each task.
+    Task,
+    /// `contact(c)`, for each contact.
+    Contact,
+    /// `filter(s)`, for each mail filter.
+    Filter,
     /// `failure(e)`, when a message could not be read or was refused.
     Failure,
 }
 
 impl Hook {
     /// All of them.
-    pub const ALL: [Hook; 4] = [Hook::Mailbox, Hook::Folder, Hook::Message, Hook::Failure];
+    pub const ALL: [Hook; 8] = [
+        Hook::Mailbox,
+        Hook::Folder,
+        Hook::Message,
+        Hook::Event,
+        Hook::Task,
+        Hook::Contact,
+        Hook::Filter,
+        Hook::Failure,
+    ];
+
+    /// Those for items of this kind; events and tasks may lie in one calendar.
+    pub fn of(kind: Kind) -> &'static [Hook] {
+        match kind {
+            Kind::Message => &[Hook::Message],
+            Kind::Event | Kind::Task => &[Hook::Event, Hook::Task],
+            Kind::Contact => &[Hook::Contact],
+            Kind::Filter => &[Hook::Filter],
+            Kind::Note => &[],
+        }
+    }
 
     /// The name of the function.
     pub fn name(self) -> &'static str {
@@ -54,6 +83,10 @@ impl Hook {
             Hook::Mailbox => "mailbox",
             Hook::Folder => "folder",
             Hook::Message => "message",
+            Hook::Event => "event",
+            Hook::Task => "task",
+            Hook::Contact => "contact",
+            Hook::Filter => "filter",
             Hook::Failure => "failure",
         }
     }
@@ -64,6 +97,10 @@ impl Hook {
             Hook::Mailbox => "b",
             Hook::Folder => "f",
             Hook::Message => "m",
+            Hook::Event => "e",
+            Hook::Task => "t",
+            Hook::Contact => "c",
+            Hook::Filter => "s",
             Hook::Failure => "e",
         }
     }
@@ -78,7 +115,7 @@ pub struct Rules {
     pub(crate) sources: Vec<SourceFile>,
     pub(crate) options: Options,
     pub(crate) twin: Twin,
-    hooks: [bool; 4],
+    hooks: [bool; Hook::ALL.len()],
     hash: Hash,
 }
 
@@ -123,7 +160,7 @@ impl Rules {
 
     pub(crate) fn build(script: Script, options: &Options, probe: Option<Arc<Probe>>) -> Result<Self, RulesError> {
         let file = script.name.clone();
-        let mut found = [false; 4];
+        let mut found = [false; Hook::ALL.len()];
         let check = |loader: &Loader, ast: &AST| {
             found = hooks(loader, &file, ast)?;
             Ok(())
@@ -210,39 +247,87 @@ impl Rules {
         Ok(taken(&state.decision))
     }
 
-    /// Runs `message(m)` by the facts alone: None where it asks for the content.
+    /// Whether it has a hook for items of this kind.
+    pub fn decides_on(&self, kind: Kind) -> bool {
+        Hook::of(kind).iter().any(|hook| self.has(*hook))
+    }
+
+    /// Runs the hook for an item by the facts alone: None where it asks for the content.
     ///
     /// # Errors
     ///
     /// What ended the run.
-    pub fn message_by_facts(&self, facts: &MessageFacts) -> Result<Option<Decision>, RuleError> {
+    pub fn item_by_facts(&self, facts: &MessageFacts) -> Result<Option<Decision>, RuleError> {
         self.decide(facts, None)
     }
 
-    /// Runs `message(m)`; the content is read as far as the script asks for it.
+    /// Runs the hook for an item: `message(m)`, or for those of another kind `event(e)`, `task(t)`, `contact(c)` or
+    /// `filter(s)`. The content is read as far as the script asks for it.
     ///
     /// # Errors
     ///
     /// What ended the run.
     #[allow(clippy::needless_pass_by_value)] // Callers have no use for it afterwards.
-    pub fn message(&self, facts: &MessageFacts, content: Arc<dyn Content>) -> Result<Decision, RuleError> {
+    pub fn item(&self, facts: &MessageFacts, content: Arc<dyn Content>) -> Result<Decision, RuleError> {
         // With content the answer is never None.
         Ok(self.decide(facts, Some(&content))?.unwrap_or_default())
     }
 
     fn decide(&self, facts: &MessageFacts, content: Option<&Arc<dyn Content>>) -> Result<Option<Decision>, RuleError> {
-        let once = |rules: &Self| rules.decide_once(facts, content.cloned());
+        if !self.decides_on(facts.folder.kind) {
+            return Ok(Some(Decision::default()));
+        }
+        let Some(format) = format_of(facts.folder.kind) else {
+            return self.decide_message(facts, content);
+        };
+        let state = || {
+            Arc::new(ItemState::new(
+                self.shared.clone(),
+                facts.clone(),
+                format,
+                content.cloned(),
+            ))
+        };
+        let hook = match facts.folder.kind {
+            Kind::Contact => Hook::Contact,
+            Kind::Filter => Hook::Filter,
+            // Only the content tells a task from an event.
+            _ if content.is_none() => return Ok(None),
+            _ if state().is_task().unwrap_or(false) => Hook::Task,
+            _ => Hook::Event,
+        };
+        if !self.has(hook) {
+            return Ok(Some(Decision::default()));
+        }
+        let once = |rules: &Self| rules.item_once(hook, &state());
+        once(self).map_err(|error| self.located(hook, error, |twin| drop(once(twin))))
+    }
+
+    fn item_once(&self, hook: Hook, state: &Arc<ItemState>) -> Result<Option<Decision>, RuleError> {
+        let item = match hook {
+            Hook::Task => Dynamic::from(Task(state.clone())),
+            Hook::Contact => Dynamic::from(Contact(state.clone())),
+            Hook::Filter => Dynamic::from(Filter(state.clone())),
+            _ => Dynamic::from(Event(state.clone())),
+        };
+        let decided = self.run(hook, item)?;
+        Ok(decided.then(|| taken(&state.decision)))
+    }
+
+    fn decide_message(
+        &self,
+        facts: &MessageFacts,
+        content: Option<&Arc<dyn Content>>,
+    ) -> Result<Option<Decision>, RuleError> {
+        let once = |rules: &Self| rules.message_once(facts, content.cloned());
         once(self).map_err(|error| self.located(Hook::Message, error, |twin| drop(once(twin))))
     }
 
-    fn decide_once(
+    fn message_once(
         &self,
         facts: &MessageFacts,
         content: Option<Arc<dyn Content>>,
     ) -> Result<Option<Decision>, RuleError> {
-        if !self.has(Hook::Message) {
-            return Ok(Some(Decision::default()));
-        }
         let state = Arc::new(MessageState::new(self.shared.clone(), facts.clone(), content));
         let decided = self.run(Hook::Message, Dynamic::from(Message(state.clone())))?;
         Ok(decided.then(|| taken(&state.decision)))
@@ -323,6 +408,10 @@ impl Rules {
             Hook::Mailbox => "b.skip(…)",
             Hook::Folder => "f.skip(…), f.move_to(…)",
             Hook::Message => "m.skip(…), m.move_to(…)",
+            Hook::Event => "e.skip(…), e.move_to(…)",
+            Hook::Task => "t.skip(…), t.move_to(…)",
+            Hook::Contact => "c.skip(…), c.move_to(…)",
+            Hook::Filter => "s.skip(…), s.rewrite_domain(…)",
             Hook::Failure => "e.retry(), e.skip(…)",
         };
         let message = format!(
@@ -344,8 +433,8 @@ fn taken<T: Default>(decision: &Mutex<T>) -> T {
 }
 
 /// Which hooks are there. One with the right name and another number of parameters would never be called.
-fn hooks(loader: &Loader, file: &str, ast: &AST) -> Result<[bool; 4], RulesError> {
-    let mut found = [false; 4];
+fn hooks(loader: &Loader, file: &str, ast: &AST) -> Result<[bool; Hook::ALL.len()], RulesError> {
+    let mut found = [false; Hook::ALL.len()];
     let mut problems = Vec::new();
     for hook in Hook::ALL {
         let (name, parameter) = (hook.name(), hook.parameter());

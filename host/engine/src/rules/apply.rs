@@ -129,7 +129,7 @@ pub async fn rule_all(
             refuse(record, item, failure);
             continue;
         }
-        let (content, put, changes) = match transform(context, &decision, &item.content).await {
+        let (content, put, changes) = match transform(context, &decision, &item).await {
             Ok(Some(Transformed {
                 put: Some((content, print)),
                 changes,

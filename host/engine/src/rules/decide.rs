@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use whimbrel_ledger::ItemRecord;
 use whimbrel_model::{Fingerprint, ItemMeta, Kind};
-use whimbrel_rules::{Decision, FolderFacts, Hook, MessageFacts, RuleError};
+use whimbrel_rules::{Decision, FolderFacts, MessageFacts, RuleError};
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
 
@@ -59,7 +59,7 @@ pub async fn decide_all(
         .options
         .rules
         .as_ref()
-        .filter(|book| kind == Kind::Message && book.rules.has(Hook::Message));
+        .filter(|book| book.rules.decides_on(kind));
     let keep = |one: Undecided| Decided {
         record: one.record,
         item: one.item,
@@ -85,7 +85,7 @@ pub async fn decide_all(
                         folder: folder.clone(),
                         meta: Arc::new(seen(&one.record.meta, &one.item)),
                     };
-                    let decision = rules.message(&facts, Arc::new(BlobContent(one.item.content.clone())));
+                    let decision = rules.item(&facts, Arc::new(BlobContent(one.item.content.clone())));
                     Decided {
                         record: one.record,
                         item: one.item,

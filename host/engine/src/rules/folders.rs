@@ -49,6 +49,7 @@ impl FolderRules {
 pub fn facts(mailbox: &Arc<MailboxFacts>, collection: &Collection) -> Arc<FolderFacts> {
     Arc::new(FolderFacts {
         mailbox: mailbox.clone(),
+        kind: collection.kind,
         path: collection.path.clone(),
         role: collection.role,
         items: collection.items,

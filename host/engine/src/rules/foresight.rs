@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use whimbrel_ledger::ItemRecord;
-use whimbrel_model::{Collection, ItemMeta, Kind};
-use whimbrel_rules::{Decision, FolderFacts, Hook, MailboxFacts, MessageFacts, Rules};
+use whimbrel_model::{Collection, ItemMeta};
+use whimbrel_rules::{Decision, FolderFacts, MailboxFacts, MessageFacts, Rules};
 
 use crate::context::Context;
 
@@ -42,9 +42,7 @@ impl Foresight {
     /// The same with these rules.
     pub fn over(rules: Option<&Arc<Rules>>, mailbox: &Arc<MailboxFacts>, collection: &Collection) -> Self {
         Self {
-            rules: rules
-                .filter(|rules| collection.kind == Kind::Message && rules.has(Hook::Message))
-                .cloned(),
+            rules: rules.filter(|rules| rules.decides_on(collection.kind)).cloned(),
             folder: facts(mailbox, collection),
             in_vain: 0,
         }
@@ -76,7 +74,7 @@ impl Foresight {
             folder: self.folder.clone(),
             meta: Arc::new(meta.clone()),
         };
-        let decision = rules.message_by_facts(&facts).ok().flatten();
+        let decision = rules.item_by_facts(&facts).ok().flatten();
         self.in_vain = if decision.is_some() {
             0
         } else {

@@ -18,7 +18,7 @@ pub use failure::excused;
 pub use folders::{FolderRules, facts, filter_folder, rule_folders};
 pub use foresight::{Foreseen, Foresight};
 pub use tally::{RuleCount, Tally};
-pub use transform::DKIM_BROKEN;
+pub use transform::{DKIM_BROKEN, TransformError, Transformed, transform};
 
 use whimbrel_ledger::{MarkChanges, RuleStep, Ruling};
 use whimbrel_model::{Failure, ItemMeta};

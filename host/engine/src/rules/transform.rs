@@ -1,13 +1,19 @@
-//! What rules change in a message: the head is written anew, the rest stays as it lies.
+//! What rules change in a message: the head is written anew, the rest stays as it lies. In a calendar object, a contact or a
+//! filter: the lines that they mean.
 
 use std::io;
 
 use whimbrel_mail::{Detached, Edits, Head, Slice};
 use whimbrel_model::Fingerprint;
+use whimbrel_pim::Format;
 use whimbrel_rules::{Decision, Detach};
+use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    print::{LARGEST, fingerprint},
+};
 
 use super::{AttachmentFolder, decide::BlobContent, detach};
 
@@ -34,8 +40,12 @@ pub enum TransformError {
 pub async fn transform(
     context: &Context,
     decision: &Decision,
-    content: &Blob,
+    item: &Item,
 ) -> Result<Option<Transformed>, TransformError> {
+    if !decision.changes.is_empty() {
+        return change_lines(decision, item).await;
+    }
+    let content = &item.content;
     if decision.edits.is_empty() && decision.detach.is_none() {
         return Ok(None);
     }
@@ -58,6 +68,36 @@ pub async fn transform(
     Ok(Some(Transformed {
         put: Some((body, print)),
         changes,
+    }))
+}
+
+/// The changes in a calendar object, a contact or a filter.
+async fn change_lines(decision: &Decision, item: &Item) -> Result<Option<Transformed>, TransformError> {
+    let Some(format) = Format::of(&item.media_type) else {
+        let what = format!("rules cannot change items of the type {}", item.media_type);
+        return Err(TransformError::Edit(what));
+    };
+    if item.content.size() > LARGEST as u64 {
+        return Err(TransformError::Edit(format!(
+            "rules change items of at most {LARGEST} bytes, and this one has {}",
+            item.content.size()
+        )));
+    }
+    let (bytes, edits) = (item.content.to_bytes(LARGEST).await?, decision.changes.clone());
+    let edited = tokio::task::spawn_blocking(move || whimbrel_pim::apply(format, &bytes, &edits));
+    let edited = match edited.await {
+        Ok(edited) => edited.map_err(|error| TransformError::Edit(error.to_string()))?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    let Some(edited) = edited else { return Ok(None) };
+    let put = Item {
+        content: Blob::from_bytes(edited.bytes),
+        ..item.clone()
+    };
+    let print = fingerprint(&put).await?;
+    Ok(Some(Transformed {
+        put: Some((put.content, print)),
+        changes: edited.changes.iter().map(ToString::to_string).collect(),
     }))
 }
 

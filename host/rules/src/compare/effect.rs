@@ -50,6 +50,8 @@ pub struct Effect {
     pub labels_after: Vec<String>,
     /// Lines of the head that go and come, in the order of the head.
     pub headers: Vec<HeaderChange>,
+    /// What changes in a calendar object, a contact or a filter: `rewrote ATTENDEE (2)`.
+    pub content: Vec<String>,
     /// A DKIM signature no longer fits.
     pub broke_dkim: bool,
     /// Addresses were left as they are, since the message is signed.
@@ -75,6 +77,7 @@ impl Effect {
             && self.flags_before == self.flags_after
             && self.labels_before == self.labels_after
             && self.headers.is_empty()
+            && self.content.is_empty()
             && self.detach.is_none()
     }
 
@@ -156,8 +159,8 @@ fn decide(
         return Ok(true);
     }
     let decision = match &content {
-        Some(content) => rules.message(facts, content.clone()).map(Some),
-        None => rules.message_by_facts(facts),
+        Some(content) => rules.item(facts, content.clone()).map(Some),
+        None => rules.item_by_facts(facts),
     };
     let Some(decision) = decision.map_err(|error| error.problem)? else {
         return Ok(false);
@@ -172,22 +175,40 @@ fn decide(
         mark(&mut effect.flags_after, &decision.set_flags, &decision.clear_flags);
         mark(&mut effect.labels_after, &decision.add_labels, &decision.remove_labels);
         effect.detach = decision.detach;
+        if !decision.changes.is_empty() {
+            let Some(content) = &content else { return Ok(false) };
+            let changed = crate::script::format_of(facts.folder.kind)
+                .ok_or_else(|| "a message has no properties".to_owned())
+                .and_then(|format| {
+                    let length = usize::try_from(content.size()).unwrap_or(usize::MAX);
+                    let bytes = content.read_at(0, length).map_err(|error| error.to_string())?;
+                    whimbrel_pim::apply(format, &bytes, &decision.changes).map_err(|error| error.to_string())
+                });
+            let changed = changed.map_err(|message| problem(rules, message))?;
+            let changes = changed.map(|edited| edited.changes).unwrap_or_default();
+            effect.content = changes.iter().map(ToString::to_string).collect();
+        }
         if !decision.edits.is_empty() {
             let Some(content) = content else { return Ok(false) };
-            head(&decision, &*content, effect).map_err(|message| Problem {
-                file: rules
-                    .sources()
-                    .first()
-                    .map(|file| file.name.clone())
-                    .unwrap_or_default(),
-                message,
-                ..Problem::default()
-            })?;
+            head(&decision, &*content, effect).map_err(|message| problem(rules, message))?;
         }
     }
     effect.notes = decision.notes;
     effect.steps.extend(decision.steps);
     Ok(true)
+}
+
+/// One that has no line.
+fn problem(rules: &Rules, message: String) -> Problem {
+    Problem {
+        file: rules
+            .sources()
+            .first()
+            .map(|file| file.name.clone())
+            .unwrap_or_default(),
+        message,
+        ..Problem::default()
+    }
 }
 
 /// Upper and lower case are the same.

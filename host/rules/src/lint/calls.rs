@@ -416,6 +416,7 @@ fn code_of(name: &str) -> &'static str {
         "like" | "matches" => "bad-pattern",
         "set_header" | "add_header" | "remove_header" | "rewrite_header" => "bad-header",
         "rewrite_address" | "rewrite_domain" => "bad-address",
+        "set_property" | "add_property" | "remove_property" => "bad-property",
         _ => "bad-value",
     }
 }
@@ -424,6 +425,13 @@ fn code_of(name: &str) -> &'static str {
 fn instead(on: &str, name: &str) -> Option<String> {
     let way = match (on, name) {
         ("Message", "folder" | "path") | ("Folder", "path" | "segments" | "name" | "parent") => "move_to(…)",
+        ("Event" | "Task" | "Contact", "folder" | "path") => "move_to(…)",
+        ("Event" | "Task" | "Contact", "categories") => "add_property(\"CATEGORIES\", …)",
+        ("Event" | "Task", "organizer" | "attendees") | ("Contact", "emails") => {
+            "rewrite_address(…) or rewrite_domain(…)"
+        }
+        ("Event" | "Task" | "Contact", name) if name != "uid" && name != "id" => "set_property(…)",
+        ("Filter", "text") => "rewrite_string(…)",
         ("Message" | "Folder", "role") => "move_to_role(…)",
         ("Message", "mailbox") => "send_to(…)",
         ("Message", "flags" | "seen" | "answered" | "flagged" | "draft" | "deleted") => "set_flag(…) or clear_flag(…)",

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rhai::{Dynamic, Engine, EvalAltResult, Scope};
-use whimbrel_model::ItemMeta;
+use whimbrel_model::{ItemMeta, Kind};
+use whimbrel_pim::Format;
 
 use crate::explain;
 use crate::facts::{FailureFacts, FolderFacts, MailboxFacts, MessageFacts};
 use crate::run::Run;
 use crate::script::{
-    Failure, FailureState, Folder, FolderState, FolderView, Mailbox, MailboxState, Message, MessageState, REFUSED,
+    Contact, Event, Failure, FailureState, Filter, Folder, FolderState, FolderView, ItemState, Mailbox, MailboxState,
+    Message, MessageState, REFUSED, Task, format_of,
 };
 use crate::shared::Shared;
 
@@ -70,6 +72,25 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Behind an item without content.
+    fn state(&self, kind: Kind) -> Arc<ItemState> {
+        let folder = FolderFacts {
+            kind,
+            ..FolderFacts::default()
+        };
+        let facts = MessageFacts {
+            folder: Arc::new(folder),
+            meta: Arc::new(ItemMeta::default()),
+        };
+        let format = format_of(kind).unwrap_or(Format::Calendar);
+        Arc::new(ItemState::new(
+            self.shared.clone(),
+            facts,
+            format,
+            Some(Arc::new(Bytes::new())),
+        ))
+    }
+
     fn item(&self, on: &str) -> Option<Dynamic> {
         let shared = || self.shared.clone();
         let folder = Arc::new(FolderFacts::default());
@@ -82,6 +103,10 @@ impl<'a> Trial<'a> {
                 let content = Arc::new(Bytes::from_static(b"\r\n"));
                 Dynamic::from(Message(Arc::new(MessageState::new(shared(), facts, Some(content)))))
             }
+            "Event" => Dynamic::from(Event(self.state(Kind::Event))),
+            "Task" => Dynamic::from(Task(self.state(Kind::Task))),
+            "Contact" => Dynamic::from(Contact(self.state(Kind::Contact))),
+            "Filter" => Dynamic::from(Filter(self.state(Kind::Filter))),
             "Folder" => Dynamic::from(Folder(Arc::new(FolderState {
                 shared: shared(),
                 view: FolderView::of(&folder),

@@ -31,8 +31,12 @@ pub(super) enum Type {
 }
 
 /// Names of types that scripts see.
-const OWN: [&str; 8] = [
+const OWN: [&str; 12] = [
     "Message",
+    "Event",
+    "Task",
+    "Contact",
+    "Filter",
     "Folder",
     "Mailbox",
     "Failure",
@@ -49,6 +53,10 @@ impl Type {
             Hook::Mailbox => Type::HookMailbox,
             Hook::Folder => Type::Own("Folder"),
             Hook::Message => Type::Own("Message"),
+            Hook::Event => Type::Own("Event"),
+            Hook::Task => Type::Own("Task"),
+            Hook::Contact => Type::Own("Contact"),
+            Hook::Filter => Type::Own("Filter"),
             Hook::Failure => Type::Own("Failure"),
         }
     }

@@ -14,8 +14,12 @@ pub fn entries() -> &'static [Entry] {
 }
 
 /// The types, with what they are and the name that the reference gives their values.
-pub(crate) const TYPES: [(&str, &str); 7] = [
+pub(crate) const TYPES: [(&str, &str); 11] = [
     ("Message", "The parameter of `message(m)`."),
+    ("Event", "The parameter of `event(e)`."),
+    ("Task", "The parameter of `task(t)`."),
+    ("Contact", "The parameter of `contact(c)`."),
+    ("Filter", "The parameter of `filter(s)`."),
     ("Folder", "The parameter of `folder(f)`."),
     (
         "Mailbox",

@@ -110,6 +110,9 @@ pub(super) fn register(engine: &mut Engine) {
         display_path(above.unwrap_or_default()).into()
     });
     engine.register_get("depth", |f: &mut Folder| int(f.facts().path.len() as u64));
+    engine.register_get("kind", |f: &mut Folder| {
+        ImmutableString::from(f.0.view.facts.kind.to_string())
+    });
     engine.register_get("role", |f: &mut Folder| f.0.view.role.clone());
     engine.register_get("items", |f: &mut Folder| f.facts().items.map_or(-1, int));
     engine.register_get("bytes", |f: &mut Folder| f.facts().bytes.map_or(-1, int));

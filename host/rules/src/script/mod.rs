@@ -7,6 +7,7 @@ mod decide;
 mod failure;
 mod folder;
 mod helpers;
+mod item;
 mod mailbox;
 mod message;
 mod read;
@@ -15,6 +16,7 @@ pub(crate) mod values;
 pub(crate) use date::{Date, parse as parse_date};
 pub(crate) use failure::{Failure, FailureState};
 pub(crate) use folder::{Folder, FolderState, FolderView};
+pub(crate) use item::{Contact, Event, Filter, ItemState, Task, format_of};
 pub(crate) use mailbox::{Mailbox, MailboxState};
 pub(crate) use message::{Message, MessageState};
 
@@ -55,6 +57,7 @@ pub(crate) fn register(engine: &mut Engine, shared: &Arc<Shared>) {
     message::register(engine);
     read::register(engine);
     decide::register(engine);
+    item::register(engine);
     failure::register(engine);
     address::register(engine);
     attachment::register(engine);

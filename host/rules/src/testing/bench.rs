@@ -86,17 +86,21 @@ impl Bench {
 
     fn run(&self, fixture: Fixture) -> Answer<Decided> {
         let rules = self.state().rules.clone();
-        let hook = fixture.hook();
-        if !rules.has(hook) {
-            return refuse(format!("the script has no fn {}({})", hook.name(), hook.parameter()));
+        let hooks = fixture.hooks();
+        if !hooks.iter().any(|hook| rules.has(*hook)) {
+            let wanted: Vec<String> = hooks
+                .iter()
+                .map(|hook| format!("fn {}({})", hook.name(), hook.parameter()))
+                .collect();
+            return refuse(format!("the script has no {}", wanted.join(" and no ")));
         }
         let decided = match fixture {
             Fixture::Mailbox(mailbox) => rules.mailbox(&mailbox).map(Decided::of_mailbox),
             Fixture::Folder(folder) => rules.folder(&folder).map(Decided::of_folder),
             Fixture::Failure(failure) => rules.failure(&failure).map(Decided::of_failure),
-            Fixture::Message(facts, content) => {
-                let decision = rules.message(&facts, Arc::new(content.clone()));
-                decision.map(|decision| Decided::of_message(decision, content))
+            Fixture::Item(facts, content) => {
+                let decision = rules.item(&facts, Arc::new(content.clone()));
+                decision.map(|decision| Decided::of_item(decision, facts.folder.kind, content))
             }
         };
         decided.or_else(|error| match &error.problem.hint {
@@ -128,12 +132,13 @@ impl Bench {
 }
 
 impl Fixture {
-    fn hook(&self) -> Hook {
+    /// Those that may be meant.
+    fn hooks(&self) -> &'static [Hook] {
         match self {
-            Fixture::Mailbox(_) => Hook::Mailbox,
-            Fixture::Folder(_) => Hook::Folder,
-            Fixture::Message(..) => Hook::Message,
-            Fixture::Failure(_) => Hook::Failure,
+            Fixture::Mailbox(_) => &[Hook::Mailbox],
+            Fixture::Folder(_) => &[Hook::Folder],
+            Fixture::Item(facts, _) => Hook::of(facts.folder.kind),
+            Fixture::Failure(_) => &[Hook::Failure],
         }
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 use whimbrel_mail::Head;
+use whimbrel_model::Kind;
+use whimbrel_pim::{Format, Object};
 
 use crate::compare::place_text;
 use crate::decision::{Decision, FailureDecision, FailureVerb, FolderDecision, MailboxDecision, Step};
 use crate::script::values::{int, strings};
-use crate::script::{Answer, refuse};
+use crate::script::{Answer, format_of, refuse};
 
 /// A decision as tests see it.
 #[derive(Clone)]
@@ -21,8 +23,8 @@ struct Inner {
     subscribe: Option<bool>,
     verb: &'static str,
     stop: Option<String>,
-    /// Of a message, before the edits.
-    content: Option<Bytes>,
+    /// What it is, and its content before the changes.
+    content: Option<(Kind, Bytes)>,
 }
 
 impl Decided {
@@ -36,9 +38,9 @@ impl Decided {
         }
     }
 
-    pub(super) fn of_message(decision: Decision, content: Bytes) -> Self {
+    pub(super) fn of_item(decision: Decision, kind: Kind, content: Bytes) -> Self {
         Self(Arc::new(Inner {
-            content: Some(content),
+            content: Some((kind, content)),
             ..Self::inner(decision)
         }))
     }
@@ -91,8 +93,8 @@ impl Decided {
 
     /// The head after the edits, and what follows it.
     fn edited(&self) -> Answer<(Head, Bytes)> {
-        let Some(content) = &self.0.content else {
-            return refuse("only a message has headers and content");
+        let Some((Kind::Message, content)) = &self.0.content else {
+            return refuse("only a message has headers");
         };
         let before = match Head::read(content) {
             Ok(head) => head,
@@ -116,7 +118,30 @@ impl Decided {
         Ok(strings(head.all(name).map(|field| field.text().trim().to_owned())))
     }
 
+    /// What a calendar object, a contact or a filter is after the changes.
+    fn changed(&self) -> Answer<(Format, Bytes)> {
+        let of_kind = |(kind, content): &(Kind, Bytes)| Some((format_of(*kind)?, content.clone()));
+        let Some((format, content)) = self.0.content.as_ref().and_then(of_kind) else {
+            return refuse("only events, tasks, contacts and filters have properties");
+        };
+        match whimbrel_pim::apply(format, &content, &self.decision().changes) {
+            Ok(Some(edited)) => Ok((format, Bytes::from(edited.bytes))),
+            Ok(None) => Ok((format, content)),
+            Err(error) => refuse(error.to_string()),
+        }
+    }
+
+    fn properties(&self, name: &str) -> Answer<Vec<String>> {
+        let (format, content) = self.changed()?;
+        Ok(Object::read(format, &content).values(name))
+    }
+
     fn content(&self) -> Answer<ImmutableString> {
+        match &self.0.content {
+            None => return refuse("a mailbox, a folder and a failure have no content"),
+            Some((Kind::Message, _)) => {}
+            Some(_) => return Ok(String::from_utf8_lossy(&self.changed()?.1).into_owned().into()),
+        }
         let (head, body) = self.edited()?;
         let mut all = head.bytes().to_vec();
         all.extend_from_slice(&body);
@@ -179,5 +204,11 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("header", |d: &mut Decided, name: &str| d.header(name));
     engine.register_fn("header_all", |d: &mut Decided, name: &str| d.header_all(name));
+    engine.register_fn("property", |d: &mut Decided, name: &str| -> Answer<ImmutableString> {
+        Ok(d.properties(name)?.into_iter().next().unwrap_or_default().into())
+    });
+    engine.register_fn("property_all", |d: &mut Decided, name: &str| -> Answer<Array> {
+        Ok(strings(d.properties(name)?))
+    });
     engine.register_fn("content", |d: &mut Decided| d.content());
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rhai::{Dynamic, Engine, Map};
-use whimbrel_model::{ItemMeta, Role, Timestamp};
+use whimbrel_model::{ItemMeta, Kind, Role, Timestamp};
+use whimbrel_pim::{Edit, Format};
 
 use super::mime::{self, MOST_BYTES};
 use crate::explain::type_in_words;
 use crate::facts::{FailureFacts, FolderFacts, MailboxFacts, MessageFacts};
 use crate::script::values::{path, role, short};
-use crate::script::{Answer, Date, parse_date, refuse};
+use crate::script::{Answer, Date, format_of, parse_date, refuse};
 use crate::suggest::closest;
 
 /// What a test gives to `run`.
@@ -20,7 +21,7 @@ use crate::suggest::closest;
 pub(super) enum Fixture {
     Mailbox(Arc<MailboxFacts>),
     Folder(Arc<FolderFacts>),
-    Message(MessageFacts, Bytes),
+    Item(MessageFacts, Bytes),
     Failure(FailureFacts),
 }
 
@@ -39,11 +40,28 @@ pub(super) fn register(engine: &mut Engine, folder: &Path) {
     let place: Arc<PathBuf> = Arc::new(folder.to_owned());
     let again = place.clone();
     engine.register_fn("eml", move |name: &str| -> Answer<Fixture> {
-        eml(&place, name, &Map::new())
+        file(&place, name, Kind::Message, &Map::new())
     });
     engine.register_fn("eml", move |name: &str, map: Map| -> Answer<Fixture> {
-        eml(&again, name, &map)
+        file(&again, name, Kind::Message, &map)
     });
+    for (name, kind) in [
+        ("event", Kind::Event),
+        ("task", Kind::Task),
+        ("contact", Kind::Contact),
+        ("filter", Kind::Filter),
+    ] {
+        engine.register_fn(name, move |map: Map| -> Answer<Fixture> { item(kind, &map) });
+    }
+    for (name, kind) in [("ics", Kind::Event), ("vcf", Kind::Contact), ("sieve", Kind::Filter)] {
+        let (place, again) = (folder.to_owned(), folder.to_owned());
+        engine.register_fn(name, move |name: &str| -> Answer<Fixture> {
+            file(&place, name, kind, &Map::new())
+        });
+        engine.register_fn(name, move |name: &str, map: Map| -> Answer<Fixture> {
+            file(&again, name, kind, &map)
+        });
+    }
 }
 
 /// A map that a test gives, with the names that it may have.
@@ -143,6 +161,16 @@ impl<'a> Given<'a> {
         }
     }
 
+    fn kind(&self) -> Answer<Kind> {
+        let Some(word) = self.text("kind")? else {
+            return Ok(Kind::Message);
+        };
+        match Kind::ALL.into_iter().find(|kind| kind.to_string() == word) {
+            Some(kind) => Ok(kind),
+            None => refuse(format!("there is no kind \"{}\"", short(&word))),
+        }
+    }
+
     fn path(&self, name: &str) -> Answer<Vec<String>> {
         self.get(name).map_or_else(|| Ok(vec!["INBOX".to_owned()]), path)
     }
@@ -184,12 +212,13 @@ fn mailbox(map: &Map) -> Answer<Arc<MailboxFacts>> {
 }
 
 fn folder_of(map: &Map) -> Answer<Arc<FolderFacts>> {
-    let known = ["path", "role", "items", "bytes", "subscribed", "mailbox"];
+    let known = ["path", "role", "kind", "items", "bytes", "subscribed", "mailbox"];
     let given = Given::new("a folder", map, &known)?;
     let path = given.path("path")?;
     Ok(Arc::new(FolderFacts {
         mailbox: given.mailbox()?,
         role: given.role(&path)?,
+        kind: given.kind()?,
         path,
         items: given.number("items")?,
         bytes: given.number("bytes")?,
@@ -234,10 +263,65 @@ fn message(map: &Map) -> Answer<Fixture> {
     known.extend(["headers", "text", "html", "attachments"]);
     let given = Given::new("a message", map, &known)?;
     let content = mime::build(&given)?;
-    facts(&given, content)
+    facts(&given, Kind::Message, content)
 }
 
-fn facts(given: &Given<'_>, content: Bytes) -> Answer<Fixture> {
+/// An event, a task, a contact or a filter, made of its properties or its text.
+fn item(kind: Kind, map: &Map) -> Answer<Fixture> {
+    let (what, component) = match kind {
+        Kind::Task => ("a task", "VTODO"),
+        Kind::Contact => ("a contact", "VCARD"),
+        Kind::Filter => ("a filter", ""),
+        _ => ("an event", "VEVENT"),
+    };
+    let mut known = FACTS.to_vec();
+    known.extend(match kind {
+        Kind::Filter => &["name", "text"][..],
+        _ => &["uid", "properties"][..],
+    });
+    let given = Given::new(what, map, &known)?;
+    if kind == Kind::Filter {
+        return facts(&given, kind, Bytes::from(given.text("text")?.unwrap_or_default()));
+    }
+    let uid = given.text("uid")?.unwrap_or_else(|| "1@test".to_owned());
+    if uid.chars().any(char::is_control) {
+        return refuse("uid has control characters");
+    }
+    let lines = match kind {
+        Kind::Contact => format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{uid}\r\nEND:VCARD\r\n"),
+        _ => format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:{component}\r\nUID:{uid}\r\nEND:{component}\r\nEND:VCALENDAR\r\n"
+        ),
+    };
+    let mut properties = Vec::new();
+    for (property, value) in given.map("properties")? {
+        let values = match value.as_array_ref() {
+            Ok(array) => array.to_vec(),
+            Err(_) => vec![value.clone()],
+        };
+        for value in values {
+            let Ok(value) = value.as_immutable_string_ref() else {
+                return given.wrong(
+                    &format!("property {property}"),
+                    "a string, or an array of strings",
+                    &value,
+                );
+            };
+            properties.push(Edit::Add {
+                property: property.to_string(),
+                value: value.to_string(),
+            });
+        }
+    }
+    let format = format_of(kind).unwrap_or(Format::Calendar);
+    match whimbrel_pim::apply(format, lines.as_bytes(), &properties) {
+        Ok(Some(made)) => facts(&given, kind, Bytes::from(made.bytes)),
+        Ok(None) => facts(&given, kind, Bytes::from(lines)),
+        Err(error) => refuse(error.to_string()),
+    }
+}
+
+fn facts(given: &Given<'_>, kind: Kind, content: Bytes) -> Answer<Fixture> {
     let path = given.path("folder")?;
     let meta = ItemMeta {
         id: given.text("id")?.unwrap_or_else(|| "1".to_owned()),
@@ -245,11 +329,16 @@ fn facts(given: &Given<'_>, content: Bytes) -> Answer<Fixture> {
         received: received(given)?,
         flags: given.texts("flags")?,
         labels: given.texts("labels")?,
+        identity: match kind {
+            Kind::Filter => given.text("name")?,
+            _ => None,
+        },
         ..ItemMeta::default()
     };
     let folder = FolderFacts {
         mailbox: given.mailbox()?,
         role: given.role(&path)?,
+        kind,
         path,
         subscribed: true,
         ..FolderFacts::default()
@@ -258,7 +347,7 @@ fn facts(given: &Given<'_>, content: Bytes) -> Answer<Fixture> {
         folder: Arc::new(folder),
         meta: Arc::new(meta),
     };
-    Ok(Fixture::Message(facts, content))
+    Ok(Fixture::Item(facts, content))
 }
 
 /// A date as text, or what `date(…)` gave.
@@ -279,9 +368,11 @@ fn received(given: &Given<'_>) -> Answer<Option<Timestamp>> {
     }))
 }
 
-/// A message from a file below the folder of the test.
-fn eml(folder: &Path, name: &str, map: &Map) -> Answer<Fixture> {
-    let given = Given::new("eml(…)", map, &FACTS)?;
+/// An item from a file below the folder of the test.
+fn file(folder: &Path, name: &str, kind: Kind, map: &Map) -> Answer<Fixture> {
+    let mut known = FACTS.to_vec();
+    known.extend((kind == Kind::Filter).then_some("name"));
+    let given = Given::new("a file", map, &known)?;
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -306,7 +397,7 @@ fn eml(folder: &Path, name: &str, map: &Map) -> Answer<Fixture> {
         Err(error) => return cannot(error),
     }
     match fs::read(&file) {
-        Ok(bytes) => facts(&given, Bytes::from(bytes)),
+        Ok(bytes) => facts(&given, kind, Bytes::from(bytes)),
         Err(error) => cannot(error),
     }
 }

@@ -56,7 +56,7 @@ fn the_line_that_does_not_end_is_told() {
     ] {
         let rules = compile(script);
         for _ in 0..2 {
-            let error = rules.message(&facts(), content(MESSAGE)).unwrap_err();
+            let error = rules.item(&facts(), content(MESSAGE)).unwrap_err();
             assert!(error.to_string().contains(says), "{script}: {error}");
             assert_eq!(error.problem.line, line, "{script}: {error}");
             assert_eq!(
@@ -84,7 +84,7 @@ fn takes_too_long() {
     ] {
         let began = Instant::now();
         let error = compile_with(script, &options)
-            .message(&facts(), content(MESSAGE))
+            .item(&facts(), content(MESSAGE))
             .unwrap_err();
         assert_eq!(error.kind, RuleErrorKind::Time, "{error}");
         assert!(error.to_string().contains("within 0.05 s"), "{error}");
@@ -102,7 +102,7 @@ fn recurses() {
     ] {
         // The stack of a thread of the runtime.
         let script = script.to_owned();
-        let run = move || compile(&script).message(&facts(), content(MESSAGE)).unwrap_err();
+        let run = move || compile(&script).item(&facts(), content(MESSAGE)).unwrap_err();
         let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap();
         let error = thread.join().unwrap();
         assert_eq!(error.kind, RuleErrorKind::Limit, "{error}");
@@ -241,7 +241,7 @@ fn changes_nothing() {
         "fn message(m) { let x = m.subject; x += \"y\"; }",
     ] {
         assert_eq!(
-            compile(script).message(&facts(), content(MESSAGE)).unwrap(),
+            compile(script).item(&facts(), content(MESSAGE)).unwrap(),
             Decision::default()
         );
     }
@@ -289,9 +289,9 @@ fn catching_the_end_of_a_run_does_not_help() {
             m.skip(\"went on\");
         }",
     );
-    assert_eq!(rules.message_by_facts(&facts()).unwrap(), None);
+    assert_eq!(rules.item_by_facts(&facts()).unwrap(), None);
     let rules = compile("fn message(m) { try { [1].for_each(|x| { let s = m.subject; }); } catch { } }");
-    assert_eq!(rules.message_by_facts(&facts()).unwrap(), None);
+    assert_eq!(rules.item_by_facts(&facts()).unwrap(), None);
 }
 
 #[test]
@@ -342,12 +342,12 @@ fn constants_stay_as_they_are() {
         let before = rules.folder(&folder).unwrap().notes;
         for _ in 0..2 {
             rules
-                .message(&facts(), content(MESSAGE))
+                .item(&facts(), content(MESSAGE))
                 .unwrap_or_else(|error| panic!("{change}: {error}"));
         }
         assert_eq!(rules.folder(&folder).unwrap().notes, before, "{change}");
     }
     let rules = compile("const N = 1;\nfn message(m) { N = 2; }");
-    let error = rules.message(&facts(), content(MESSAGE)).unwrap_err();
+    let error = rules.item(&facts(), content(MESSAGE)).unwrap_err();
     assert!(error.to_string().contains("constant"), "{error}");
 }

@@ -83,15 +83,13 @@ fn edits_are_kept_in_order_and_written_down() {
 #[test]
 fn attachments_go_nowhere_without_a_place() {
     let script = "fn message(m) { m.detach(5.mb()); m.detach(10, #{ signed: true }); }";
-    let error = compile(script).message(&facts(), content(MESSAGE)).unwrap_err();
+    let error = compile(script).item(&facts(), content(MESSAGE)).unwrap_err();
     assert!(error.to_string().contains("[rules.attachments]"), "{error}");
     let options = Options {
         attachments: true,
         ..Options::default()
     };
-    let decision = compile_with(script, &options)
-        .message(&facts(), content(MESSAGE))
-        .unwrap();
+    let decision = compile_with(script, &options).item(&facts(), content(MESSAGE)).unwrap();
     assert_eq!(decision.detach, Some(Detach { over: 10, signed: true }));
 }
 
@@ -144,7 +142,7 @@ fn steps_name_the_rule_that_contains_the_call() {
     let rules = compile(
         "fn old(m) {\n  if m.size > 5 {\n    m.skip(\"old\");\n  }\n}\nfn message(m) {\n  old(m);\n  [1].for_each(|x| m.add_keyword(\"K\"));\n  m.set_header(\"X-Foo\", m.subject);\n}",
     );
-    let decision = rules.message(&facts(), content(MESSAGE)).unwrap();
+    let decision = rules.item(&facts(), content(MESSAGE)).unwrap();
     let steps: Vec<_> = decision
         .steps
         .iter()
@@ -167,7 +165,12 @@ fn folders_mailboxes_and_failures() {
            fn folder(f) { f.move_to_role("junk"); f.subscribe(false); f.skip("no"); f.keep(); f.note(`${f.name} ${f.parent} ${f.items} ${f.bytes} ${f.subscribed} ${f.role}`); }
            fn failure(e) { switch e.code { "rejected" => e.skip("too odd"), "internal" => e.retry(), "forbidden" => e.stop("ask"), _ => () } }"#,
     );
-    assert_eq!(Hook::ALL.map(|hook| rules.has(hook)), [true, true, false, true]);
+    let there = [Hook::Mailbox, Hook::Folder, Hook::Failure];
+    assert!(
+        Hook::ALL
+            .into_iter()
+            .all(|hook| rules.has(hook) == there.contains(&hook))
+    );
     let decision = rules.mailbox(&mailbox()).unwrap();
     assert_eq!(
         (decision.skip.as_deref(), decision.notes.len(), decision.steps.len()),
@@ -205,7 +208,7 @@ fn a_script_may_be_run_by_many_threads() {
     let threads: Vec<_> = (0..8)
         .map(|_| {
             let rules = rules.clone();
-            std::thread::spawn(move || rules.message(&facts(), content(MESSAGE)).unwrap())
+            std::thread::spawn(move || rules.item(&facts(), content(MESSAGE)).unwrap())
         })
         .collect();
     for thread in threads {

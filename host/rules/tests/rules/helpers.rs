@@ -35,7 +35,7 @@ fn dates_are_compared_and_computed_with() {
 #[test]
 fn the_beginning_is_known_only_where_it_is_told() {
     let script = "fn message(m) { m.note(`${started()}`); }";
-    let error = compile(script).message(&facts(), content("")).unwrap_err();
+    let error = compile(script).item(&facts(), content("")).unwrap_err();
     assert!(error.to_string().contains("not known here"), "{error}");
     let options = Options {
         started: Some(0),
@@ -43,12 +43,12 @@ fn the_beginning_is_known_only_where_it_is_told() {
     };
     let mut rules = compile_with(script, &options);
     assert_eq!(
-        rules.message(&facts(), content("")).unwrap().notes,
+        rules.item(&facts(), content("")).unwrap().notes,
         ["1970-01-01T00:00:00Z"]
     );
     rules.set_started(86_400);
     assert_eq!(
-        rules.message(&facts(), content("")).unwrap().notes,
+        rules.item(&facts(), content("")).unwrap().notes,
         ["1970-01-02T00:00:00Z"]
     );
 }

@@ -9,7 +9,7 @@ use crate::support::{MESSAGE, compile, compile_with, content, facts, refused};
 
 fn noted(rules: &Rules) -> Vec<String> {
     rules
-        .message(&facts(), content(MESSAGE))
+        .item(&facts(), content(MESSAGE))
         .unwrap_or_else(|error| panic!("{error}"))
         .notes
 }
@@ -105,7 +105,7 @@ fn modules_come_from_the_folder_and_keep_to_themselves() {
     // Nothing is read any more.
     fs::remove_dir_all(folder.path().join("sub")).unwrap();
     let decision = rules
-        .message(&facts(), content(MESSAGE))
+        .item(&facts(), content(MESSAGE))
         .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(decision.notes, ["dear module", "main", "1 main", "2 module"]);
     let names: Vec<_> = rules.sources().iter().map(|source| source.name.as_str()).collect();
@@ -128,7 +128,7 @@ fn errors_in_modules_tell_the_module() {
     let file = folder.path().join("a.rhai");
     fs::write(&file, "fn f(m) {\n  throw \"x\";\n}").unwrap();
     let rules = Rules::load(&main, &Options::default()).unwrap();
-    let error = rules.message(&facts(), content(MESSAGE)).unwrap_err();
+    let error = rules.item(&facts(), content(MESSAGE)).unwrap_err();
     assert_eq!(error.to_string(), "a.rhai:2:3: the script gave up: x");
     assert_eq!(error.problem.source.as_deref(), Some("  throw \"x\";"));
     fs::write(&file, "fn f(m) {\n  let = 5;\n}").unwrap();

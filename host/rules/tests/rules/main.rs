@@ -4,6 +4,7 @@
 mod abuse;
 mod deciding;
 mod helpers;
+mod items;
 mod loading;
 mod property;
 mod reading;

@@ -36,7 +36,7 @@ proptest! {
     fn a_step_for_each_call_and_the_same_decision_twice(calls in prop::collection::vec(call(), 0..30)) {
         let script = format!("fn message(m) {{\n{}\n}}", calls.iter().map(|call| format!("{call};\n")).collect::<String>());
         let rules = compile(&script);
-        let decision = rules.message(&facts(), content(MESSAGE)).unwrap();
+        let decision = rules.item(&facts(), content(MESSAGE)).unwrap();
         prop_assert_eq!(decision.steps.len(), calls.len());
         for (line, (step, call)) in decision.steps.iter().zip(&calls).enumerate() {
             prop_assert_eq!(step.line as usize, line + 2);
@@ -47,8 +47,8 @@ proptest! {
         let disjoint = |a: &[String], b: &[String]| !a.iter().any(|name| b.contains(name));
         prop_assert!(disjoint(&decision.set_flags, &decision.clear_flags));
         prop_assert!(disjoint(&decision.add_labels, &decision.remove_labels));
-        prop_assert_eq!(&rules.message(&facts(), content(MESSAGE)).unwrap(), &decision);
-        prop_assert_eq!(&compile(&script).message(&facts(), content(MESSAGE)).unwrap(), &decision);
+        prop_assert_eq!(&rules.item(&facts(), content(MESSAGE)).unwrap(), &decision);
+        prop_assert_eq!(&compile(&script).item(&facts(), content(MESSAGE)).unwrap(), &decision);
     }
 
     #[test]

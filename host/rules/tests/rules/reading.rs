@@ -80,13 +80,13 @@ fn an_empty_message_has_empty_answers() {
             }
         }"#,
     );
-    assert_eq!(rules.message(&facts(), content("")).unwrap().notes, ["empty"]);
+    assert_eq!(rules.item(&facts(), content("")).unwrap().notes, ["empty"]);
 }
 
 #[test]
 fn spam_marks_come_in_several_ways() {
     let rules = compile("fn message(m) { m.note(`${m.marked_spam} ${m.spam_score}`); }");
-    let said = |head: &str| rules.message(&facts(), content(head)).unwrap().notes.remove(0);
+    let said = |head: &str| rules.item(&facts(), content(head)).unwrap().notes.remove(0);
     assert_eq!(said("X-Spam-Flag: YES\r\n\r\n"), "true");
     assert_eq!(said("X-Spam-Status: Yes, score=7.25\r\n\r\n"), "true 7.25");
     assert_eq!(said("X-Spam-Score: 3.5 (***)\r\n\r\n"), "false 3.5");
@@ -94,21 +94,18 @@ fn spam_marks_come_in_several_ways() {
     assert_eq!(said("X-MS-Exchange-Organization-SCL: 5\r\n\r\n"), "false 5.0");
     let mut marked = facts();
     Arc::make_mut(&mut marked.meta).flags.push("$Junk".to_owned());
-    assert_eq!(rules.message(&marked, content("\r\n")).unwrap().notes[0], "true");
+    assert_eq!(rules.item(&marked, content("\r\n")).unwrap().notes[0], "true");
 }
 
 #[test]
 fn facts_alone_do_where_no_content_is_asked_for() {
     let rules = compile(r#"fn message(m) { if m.size > 1.kb() { m.skip("large"); } else { m.note(m.subject); } }"#);
-    let by_facts = rules.message_by_facts(&facts()).unwrap().expect("decided by facts");
-    assert_eq!(by_facts, rules.message(&facts(), content(MESSAGE)).unwrap());
+    let by_facts = rules.item_by_facts(&facts()).unwrap().expect("decided by facts");
+    assert_eq!(by_facts, rules.item(&facts(), content(MESSAGE)).unwrap());
     let mut small = facts();
     Arc::make_mut(&mut small.meta).size = Some(10);
-    assert_eq!(rules.message_by_facts(&small).unwrap(), None);
-    assert_eq!(
-        rules.message(&small, content(MESSAGE)).unwrap().notes,
-        ["Grüße from here"]
-    );
+    assert_eq!(rules.item_by_facts(&small).unwrap(), None);
+    assert_eq!(rules.item(&small, content(MESSAGE)).unwrap().notes, ["Grüße from here"]);
 }
 
 #[test]
@@ -118,8 +115,8 @@ fn a_size_that_is_not_known_is_that_of_the_content() {
         folder: folder(),
         meta: Arc::new(ItemMeta::default()),
     };
-    assert_eq!(rules.message_by_facts(&facts).unwrap(), None);
-    assert_eq!(rules.message(&facts, content("12345")).unwrap().notes, ["5"]);
+    assert_eq!(rules.item_by_facts(&facts).unwrap(), None);
+    assert_eq!(rules.item(&facts, content("12345")).unwrap().notes, ["5"]);
 }
 
 struct Broken;
@@ -140,7 +137,7 @@ fn content_that_cannot_be_read_is_an_error_that_no_script_catches() {
         "fn message(m) { m.note(m.subject); }",
         r#"fn message(m) { try { m.note(m.text); } catch { m.skip("caught"); } }"#,
     ] {
-        let error = compile(script).message(&facts(), Arc::new(Broken)).unwrap_err();
+        let error = compile(script).item(&facts(), Arc::new(Broken)).unwrap_err();
         assert_eq!(error.kind, RuleErrorKind::Other);
         assert!(error.to_string().contains("the disk is gone"), "{error}");
     }
@@ -171,7 +168,7 @@ fn the_same_thread_sees_one_folder_after_another() {
             folder: next,
             ..facts()
         };
-        assert_eq!(rules.message_by_facts(&facts).unwrap().unwrap().notes, [name]);
+        assert_eq!(rules.item_by_facts(&facts).unwrap().unwrap().notes, [name]);
     }
     assert!(!rules.has(whimbrel_rules::Hook::Mailbox));
     assert_eq!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use whimbrel_mail::Content;
-use whimbrel_model::{ItemMeta, Role, Timestamp};
+use whimbrel_model::{ItemMeta, Kind, Role, Timestamp};
 use whimbrel_rules::{Decision, FolderFacts, MailboxFacts, MessageFacts, Options, RuleError, Rules, RulesError};
 
 pub const MESSAGE: &str = concat!(
@@ -42,6 +42,7 @@ pub fn mailbox() -> Arc<MailboxFacts> {
 
 pub fn folder() -> Arc<FolderFacts> {
     Arc::new(FolderFacts {
+        kind: Kind::Message,
         mailbox: mailbox(),
         path: vec!["Archive".to_owned(), "2019".to_owned()],
         role: Some(Role::Archive),
@@ -90,7 +91,7 @@ pub fn decide(body: &str) -> Decision {
 }
 
 pub fn try_decide(body: &str) -> Result<Decision, RuleError> {
-    compile(&format!("fn message(m) {{\n{body}\n}}")).message(&facts(), content(MESSAGE))
+    compile(&format!("fn message(m) {{\n{body}\n}}")).item(&facts(), content(MESSAGE))
 }
 
 /// What an expression gives, as `note` shows it.

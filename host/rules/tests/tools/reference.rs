@@ -29,6 +29,10 @@ fn the_page_is_well_formed() {
     assert!(page.starts_with("Version 1 of the rules"), "{page}");
     for heading in [
         "Message",
+        "Event",
+        "Task",
+        "Contact",
+        "Filter",
         "Folder",
         "Mailbox",
         "Failure",

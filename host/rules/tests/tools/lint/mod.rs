@@ -83,7 +83,7 @@ pub fn run(script: &str) -> Result<Decision, String> {
         "X-Spam-Score: 1\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n",
         "Content-Transfer-Encoding: base64\r\n\r\naGVsbG8h\r\n",
     );
-    let decided = rules.message(&facts, Arc::new(Bytes::from_static(content.as_bytes())));
+    let decided = rules.item(&facts, Arc::new(Bytes::from_static(content.as_bytes())));
     decided.map_err(|error| error.to_string())
 }
 
