@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use whimbrel_model::{Change, Collection, Failure, ItemMeta, Limits};
+use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Limits};
 
-use crate::{Mailbox, Options, connector::Source};
+use crate::{
+    Mailbox, Options,
+    connector::Source,
+    needs::{Needs, Offers},
+};
 
 /// Changes asked for at once.
 const PAGE: u32 = 2000;
@@ -67,10 +71,10 @@ pub struct Assessment {
 /// Looks at one mailbox.
 pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, Failure> {
     let mut source = mailbox.source.source().await?;
-    let (limits, mut warnings) = match destination_limits(mailbox).await {
-        Ok(limits) => (limits, Vec::new()),
+    let ((limits, offers), mut warnings) = match destination_side(mailbox).await {
+        Ok(side) => (side, Vec::new()),
         Err(failure) => (
-            Limits::default(),
+            (Limits::default(), Offers::default()),
             vec![format!("the destination could not be asked for its limits: {failure}")],
         ),
     };
@@ -79,7 +83,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         .flatten()
         .min();
     let mut collections = Vec::new();
-    let mut keywords = BTreeMap::new();
+    let (mut keywords, mut needs) = (BTreeMap::new(), Needs::default());
     for collection in source.collections().await? {
         let excluded = options.folders.excludes(&collection.path);
         if !collection.selectable {
@@ -93,7 +97,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
                 ..empty(&collection)
             }
         } else {
-            read(source.as_mut(), &collection, limit, &mut keywords).await?
+            read(source.as_mut(), &collection, limit, (&mut keywords, &mut needs)).await?
         };
         collections.push(assessed);
     }
@@ -127,6 +131,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
             warnings.push(format!("the destination cannot keep {lost} of the keywords in use"));
         }
     }
+    warnings.extend(needs.unmet(&offers));
     let lanes = options.connections.max(1) as u64;
     let estimated_seconds = (bytes / (BYTES_PER_SECOND * lanes)).max(items / (ITEMS_PER_SECOND * lanes));
     Ok(Assessment {
@@ -144,9 +149,18 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
     })
 }
 
-async fn destination_limits(mailbox: &Mailbox) -> Result<Limits, Failure> {
+/// What the destination can take, and what its collections offer.
+async fn destination_side(mailbox: &Mailbox) -> Result<(Limits, Offers), Failure> {
     let destination = &mailbox.destination;
-    destination.destination().await?.limits(destination.kind()).await
+    let kind = destination.kind();
+    let mut account = destination.destination().await?;
+    let limits = account.limits(kind).await?;
+    // Most kinds of items need nothing that not everybody has, and asking costs a round trip.
+    let offers = match kind {
+        Kind::Message => Offers::default(),
+        _ => Offers::of(&account.collections().await?),
+    };
+    Ok((limits, offers))
 }
 
 fn empty(collection: &Collection) -> CollectionAssessment {
@@ -166,7 +180,7 @@ async fn read(
     source: &mut dyn Source,
     collection: &Collection,
     limit: Option<u64>,
-    keywords: &mut BTreeMap<String, u64>,
+    (keywords, needs): (&mut BTreeMap<String, u64>, &mut Needs),
 ) -> Result<CollectionAssessment, Failure> {
     let mut assessed = empty(collection);
     let mut cursor: Option<String> = None;
@@ -177,6 +191,7 @@ async fn read(
                 continue;
             };
             add(&mut assessed, meta, limit, keywords);
+            needs.add(meta);
         }
         assessed.capped = page.capped.or(assessed.capped);
         if !page.more {
