@@ -30,11 +30,10 @@ fn dovecot_with(extra: &str) -> Dovecot {
     })
 }
 
-/// Cyrus has a place for scripts where there is a mailbox. It makes it in the first session, and keeps all others waiting.
+/// Cyrus has a place for scripts where there is a mailbox.
 fn cyrus() -> Cyrus {
     let server = Cyrus::start();
     drop(server.imap("alice"));
-    drop(server.sieve());
     server
 }
 

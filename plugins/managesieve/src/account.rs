@@ -9,7 +9,7 @@ use crate::cursor::{Cursor, Listing};
 use crate::names::{allowed, normal, numbered, plain, shown};
 use crate::reply::Attempt;
 use crate::require::{HEAD, required};
-use crate::session::{Script, Session};
+use crate::session::{Script, Session, Slot};
 use crate::settings::Settings;
 use crate::wire::{Net, Wire};
 
@@ -37,7 +37,7 @@ const COMPARED: u64 = 8 << 20;
 pub struct Account<N: Net> {
     net: N,
     settings: Settings,
-    session: Option<Session<N::Wire>>,
+    slot: Slot<N::Wire>,
     /// The listing that pages are taken from.
     listed: Option<Vec<Script>>,
 }
@@ -61,23 +61,25 @@ impl<N: Net> Account<N> {
     /// # Errors
     /// What connecting failed with, or what the server's refusal means.
     pub fn open(net: N, settings: Settings) -> Result<Self> {
-        let session = Session::open(&net, &settings)?;
-        Ok(Self {
+        let mut account = Self {
+            slot: net.slot(),
             net,
             settings,
-            session: Some(session),
             listed: None,
-        })
+        };
+        account.with(|_| Ok(()))?;
+        Ok(account)
     }
 
     /// Does something in a session; one in which it failed is not used any more.
     fn with<T>(&mut self, work: impl FnOnce(&mut Session<N::Wire>) -> Result<T>) -> Result<T> {
-        let mut session = match self.session.take() {
+        let idle = self.slot.take();
+        let mut session = match idle {
             Some(session) => session,
             None => Session::open(&self.net, &self.settings)?,
         };
         let done = work(&mut session)?;
-        self.session = Some(session);
+        self.slot.replace(Some(session));
         Ok(done)
     }
 

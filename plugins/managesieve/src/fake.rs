@@ -9,6 +9,7 @@ use whimbrel_folders::memory::Bytes;
 use whimbrel_plugin::tcp::{Credential, Secret, Security};
 use whimbrel_plugin::{Failure, Result};
 
+use crate::session::Slot;
 use crate::syntax::{Token, literal};
 use crate::wire::{Net, Wire};
 
@@ -135,6 +136,10 @@ impl Net for FakeNet {
 
     fn credential(&self) -> Credential {
         self.0.borrow().credential
+    }
+
+    fn slot(&self) -> Slot<FakeWire> {
+        Slot::default()
     }
 
     fn open(&self, _: &str, _: u16, security: Security) -> Result<FakeWire> {

@@ -2,6 +2,9 @@
 //!
 //! The inner results concern one script; what the outer ones fail with has ended the session.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use whimbrel_folders::Body;
 use whimbrel_folders::disk::READ_BYTES;
 use whimbrel_plugin::{Failure, Result};
@@ -28,6 +31,9 @@ pub struct Script {
     /// It filters.
     pub active: bool,
 }
+
+/// Where a session waits between calls.
+pub type Slot<W> = Rc<RefCell<Option<Session<W>>>>;
 
 /// A session.
 #[derive(Debug)]

@@ -1,8 +1,13 @@
 //! The host's connection behind traits, so that everything else runs natively in tests.
 
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
 use whimbrel_folders::Body;
 use whimbrel_plugin::tcp::{self, Connection, Credential, Secret, Security};
 use whimbrel_plugin::{Blob, Result};
+
+use crate::session::{Session, Slot};
 
 /// Bytes of one line. A quoted string has 1024 at most (RFC 5804, 4), and servers are more talkative.
 const LINE_BYTES: u32 = 64 << 10;
@@ -27,6 +32,8 @@ pub trait Net {
     type Wire: Wire;
     /// Which kind of secret there is.
     fn credential(&self) -> Credential;
+    /// Where the session of an account waits between calls.
+    fn slot(&self) -> Slot<Self::Wire>;
     /// Connects.
     ///
     /// # Errors
@@ -38,8 +45,24 @@ pub trait Net {
 #[derive(Debug)]
 pub struct Host;
 
+thread_local! {
+    /// That of this instance, which serves one account: reading and writing share a session. Servers let in few, and some
+    /// keep one waiting for the other.
+    static SLOT: RefCell<Weak<RefCell<Option<Session<Connection>>>>> = const { RefCell::new(Weak::new()) };
+}
+
 impl Net for Host {
     type Wire = Connection;
+
+    fn slot(&self) -> Slot<Connection> {
+        SLOT.with_borrow_mut(|known| {
+            known.upgrade().unwrap_or_else(|| {
+                let slot = Slot::default();
+                *known = Rc::downgrade(&slot);
+                slot
+            })
+        })
+    }
 
     fn credential(&self) -> Credential {
         tcp::credentials()
