@@ -289,37 +289,44 @@ fn a_script_with_another_name_is_known_again() {
     quiet(&job.migrate());
 }
 
+fn from_the_first_byte(from: &Dovecot, to: &Dovecot, source: &str) -> Job {
+    let implicit = side("source", from.sieve_tls_port(), Some(from.ca()));
+    Job::new(&[
+        implicit.replace("host =", "tls = \"implicit\", host ="),
+        to.side("destination"),
+        mailbox("alice", source, &account("alice")),
+    ])
+}
+
 #[test]
-fn tls_from_the_first_byte_tokens_and_refused_logins() {
+fn a_token_logs_in_over_tls_from_the_first_byte() {
     let provider = Provider::start(Duration::from_secs(60));
     let folder = scratch::folder("oauth");
     let from = dovecot_with(&provider.dovecot(&folder.path().join("oauth")));
     from.sieve().put("main", FILE);
     let to = dovecot();
-    let implicit =
-        side("source", from.sieve_tls_port(), Some(from.ca())).replace("host =", "tls = \"implicit\", host =");
     let token = provider.access_token("alice");
-    let job = |source: &str| {
-        Job::new(&[
-            implicit.clone(),
-            to.side("destination"),
-            mailbox("alice", source, &account("alice")),
-        ])
-    };
-    let refused = job("{ user = \"alice\", password = \"wrong-password-1\" }").run(&["migrate"]);
-    refused.expect(3);
-    let shown = format!("{refused}");
-    assert!(
-        shown.contains("unauthenticated") && !shown.contains("wrong-password-1"),
-        "{shown}"
-    );
-    let outcome = job(&format!("{{ user = \"alice\", token = \"{token}\" }}")).migrate();
+    let source = format!("{{ user = \"alice\", token = \"{token}\" }}");
+    let outcome = from_the_first_byte(&from, &to, &source).migrate();
     outcome.adds_up();
     assert!(
         outcome.json()["mailboxes"][0].to_string().contains("TLS 1.3"),
         "{outcome}"
     );
     assert_eq!(to.filters().scripts.len(), 1);
+}
+
+#[test]
+fn a_wrong_password_is_told() {
+    let (from, to) = (dovecot(), dovecot());
+    let source = "{ user = \"alice\", password = \"wrong-password-1\" }";
+    let refused = from_the_first_byte(&from, &to, source).run(&["migrate"]);
+    refused.expect(3);
+    let shown = format!("{refused}");
+    assert!(
+        shown.contains("unauthenticated") && !shown.contains("wrong-password-1"),
+        "{shown}"
+    );
 }
 
 /// All scripts of a filled server together.
