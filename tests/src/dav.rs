@@ -90,11 +90,15 @@ impl Dav {
         stream.read_to_end(&mut bytes).expect("the server answers");
         let text = String::from_utf8(bytes).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let body = match head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            true => unchunked(body),
+            false => body.to_owned(),
+        };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Answer {
             status: status.unwrap_or_else(|| panic!("{method} {path}: no HTTP answer: {head}")),
             head: head.to_owned(),
-            body: body.to_owned(),
+            body,
         }
     }
 
@@ -164,7 +168,18 @@ impl Dav {
     /// All collections of this sort below `home`, and what is in them.
     #[track_caller]
     pub fn books(&self, sort: Sort, home: &str) -> Books {
-        let mut books = Books::new();
+        let said = |objects: BTreeMap<String, String>| {
+            let objects = objects.into_iter();
+            objects.map(|(uid, object)| (uid, lines(&object))).collect()
+        };
+        let all = self.objects(sort, home).into_iter();
+        all.map(|(name, objects)| (name, said(objects))).collect()
+    }
+
+    /// The same as it is served: by the name of the collection, then by UID.
+    #[track_caller]
+    pub fn objects(&self, sort: Sort, home: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut books = BTreeMap::new();
         for (path, said) in self.children(home) {
             let is_one = pieces(&said, "resourcetype").first().is_some_and(|types| {
                 types.contains(&format!(":{} ", sort.resource_type()))
@@ -178,13 +193,12 @@ impl Dav {
             for (object, _) in self.children(&path) {
                 let answer = self.ask("GET", &object, &[], "");
                 assert_eq!(answer.status, 200, "GET {object}: {answer:?}");
-                let lines = lines(&answer.body);
-                let uid = lines
+                let uid = lines(&answer.body)
                     .iter()
                     .find_map(|line| line.strip_prefix("UID:"))
                     .unwrap_or_else(|| panic!("{object} has no UID: {}", answer.body))
                     .to_owned();
-                let twice = objects.insert(uid.clone(), lines);
+                let twice = objects.insert(uid.clone(), answer.body);
                 assert!(twice.is_none(), "{uid} lies twice in {path}");
             }
             let twice = books.insert(unescaped(&name), objects);
@@ -225,20 +239,42 @@ fn pieces(text: &str, name: &str) -> Vec<String> {
     found
 }
 
+/// A body that came in chunks (RFC 9112 section 7.1).
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = size.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no size of a chunk: {size}"));
+        whole += &rest[..size];
+        body = rest.get(size + 2..).unwrap_or_default();
+        if size == 0 {
+            break;
+        }
+    }
+    whole
+}
+
 fn unescaped(text: &str) -> String {
+    let text = text.trim_start_matches("<![CDATA[").trim_end_matches("]]>");
     text.replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&quot;", "\"")
         .replace("&amp;", "&")
 }
 
-/// What an object says: its unfolded lines, sorted, parameters sorted too, without the program that wrote them.
+/// What an object says: its unfolded lines, sorted, parameters sorted too, one value each, without the program that wrote
+/// them, the version of the form, who sends invitations, and blanks at the end.
 pub fn lines(object: &str) -> Vec<String> {
     let plain = object.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
     let mut lines: Vec<String> = plain
         .lines()
-        .filter(|line| !line.trim().is_empty() && !line.starts_with("PRODID"))
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with("PRODID") && !line.starts_with("VERSION"))
         .map(sorted_parameters)
+        .flat_map(|line| match line.strip_prefix("CATEGORIES:") {
+            Some(values) => values.split(',').map(|value| format!("CATEGORIES:{value}")).collect(),
+            None => vec![line],
+        })
         .collect();
     lines.sort();
     lines
@@ -261,15 +297,20 @@ fn sorted_parameters(line: &str) -> String {
             c == ';' && !quoted
         })
         .map(|part| part.replace('"', ""))
+        .filter(|part| part != "SCHEDULE-AGENT=CLIENT")
+        .flat_map(|part| match part.strip_prefix("TYPE=") {
+            Some(values) => values.split(',').map(|value| format!("TYPE={value}")).collect(),
+            None => vec![part],
+        })
         .collect();
     if let Some(name) = parts.first_mut() {
-        *name = name.to_uppercase();
+        *name = name.to_uppercase().replace("X-ADDRESSBOOKSERVER-", "");
     }
     parts[1..].sort();
     format!("{}{value}", parts.join(";"))
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
@@ -294,6 +335,12 @@ mod tests {
     fn the_client_reads_and_writes_as_it_should() {
         assert_eq!(base64(b"alice:sesame"), "YWxpY2U6c2VzYW1l");
         assert_eq!(base64(b"a"), "YQ==");
+        assert_eq!(unchunked("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), "abcde");
+        assert_eq!(unescaped("<![CDATA[a]]>"), "a");
+        assert_eq!(
+            lines("TEL;TYPE=B,A;SCHEDULE-AGENT=CLIENT:1\nCATEGORIES:x,y\n"),
+            ["CATEGORIES:x", "CATEGORIES:y", "TEL;TYPE=A;TYPE=B:1"]
+        );
         assert_eq!(pieces("<a:x p='1'>1<b/></a:x><x/>", "x"), ["1<b/>", ""]);
         assert_eq!(
             lines("B;Z=1;A=\"2\":x\r\n y\r\nPRODID:z\r\nA:1\r\n"),

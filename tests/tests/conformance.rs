@@ -15,6 +15,7 @@ use whimbrel_tests::account::{Account, Folder, Message};
 use whimbrel_tests::dav::Sort;
 use whimbrel_tests::run::plugin;
 use whimbrel_tests::servers::{DavServer, Dovecot, Options, PASSWORD, Radicale, Server};
+use whimbrel_tests::sieve::Sieve;
 use whimbrel_tests::snapshot::Snapshot;
 use whimbrel_tests::{corpus, scratch, writers};
 use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret, Timeouts};
@@ -389,6 +390,76 @@ async fn pop3_with_dovecot() {
         excused: Vec::new(),
     };
     passes(&loaded("pop3", folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managesieve_with_dovecot() {
+    let folder = scratch::folder("conformance");
+    let server = Arc::new(Dovecot::start(&Options {
+        sieve: true,
+        ..Options::default()
+    }));
+    let scripts: Vec<(String, String)> = (0..30)
+        .map(|number| (format!("script {number}"), format!("# number {number}\r\nkeep;\r\n")))
+        .collect();
+    let (filling, filled) = (Arc::clone(&server), scripts.clone());
+    behind(move || {
+        let mut sieve = Sieve::login(filling.sieve_port(), "alice");
+        filled.iter().for_each(|(name, text)| sieve.put(name, text));
+        sieve.activate("script 7");
+    })
+    .await
+    .unwrap();
+    let known = Known {
+        path: vec!["Filters".to_owned()],
+        role: None,
+        items: scripts
+            .iter()
+            .map(|(name, text)| KnownItem {
+                content: Bytes::copy_from_slice(text.as_bytes()),
+                flags: Some((name == "script 7").then(|| "$active".to_owned()).into_iter().collect()),
+                received: None,
+            })
+            .collect(),
+    };
+    let servers: [Arc<Dovecot>; 3] = std::array::from_fn(|_| Arc::clone(&server));
+    let [adding, removing, digesting] = servers;
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let server = Arc::clone(&adding);
+            let text = String::from_utf8(add.content.to_vec()).unwrap();
+            behind(move || Sieve::login(server.sieve_port(), "alice").put("added", &text))
+        }),
+        remove: hook(move |remove: Remove| {
+            let server = Arc::clone(&removing);
+            behind(move || Sieve::login(server.sieve_port(), "alice").delete(&remove.id))
+        }),
+        digest: hook(move |()| {
+            let server = Arc::clone(&digesting);
+            behind(move || format!("{:?}", Snapshot::take(&server.home("alice"), &[])))
+        }),
+        ..Hooks::default()
+    };
+    let account = |user: &str| AccountSpec {
+        credentials: Credentials::Password {
+            user: user.to_owned(),
+            password: Secret::new(PASSWORD.to_owned()),
+        },
+        ..spec(
+            folder.path(),
+            &json!({ "host": "127.0.0.1", "port": server.sieve_port(), "tls": "insecure", "user": user }),
+        )
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: account("alice"),
+            content: vec![known],
+            hooks,
+        }),
+        destination: Some(account("bob")),
+        excused: Vec::new(),
+    };
+    passes(&loaded("managesieve", folder.path()).await, &subject).await;
 }
 
 /// Does something with a mailbox through the independent client, on a thread where it may block and panic.

@@ -152,7 +152,11 @@ impl Pair {
 
     async fn count(&mut self) -> Verdict<[usize; 2]> {
         let from = contents(&mut self.destination, &self.from.id).await?.len();
-        let to = contents(&mut self.destination, &self.to.id).await?.len();
+        let to = match self.from.id == self.to.id {
+            // There is one collection of this kind only.
+            true => 0,
+            false => contents(&mut self.destination, &self.to.id).await?.len(),
+        };
         Ok([from, to])
     }
 }

@@ -132,6 +132,7 @@ async fn listed(destination: &mut Destination, made: &Collection) -> Verdict<Col
 }
 
 async fn new(suite: &mut Suite<'_>) -> Verdict {
+    suite.many_collections()?;
     let mut destination = suite.destination().await?;
     let asked = suite.wanted(&["conformance-new"]);
     let made = destination.ensure(&asked).await.during("ensure")?;
@@ -175,6 +176,7 @@ async fn again(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn several(suite: &mut Suite<'_>) -> Verdict {
+    suite.many_collections()?;
     let mut destination = suite.destination().await?;
     let limits = destination.limits(suite.kind()).await.during("limits")?;
     let parent = "conformance-several";
@@ -292,6 +294,7 @@ enum Grade {
 
 /// Makes each of `paths`, writes to it and reads it back.
 async fn names(suite: &mut Suite<'_>, grade: Grade, paths: &[&[&str]]) -> Verdict {
+    suite.many_collections()?;
     let mut destination = suite.destination().await?;
     let limits = destination.limits(suite.kind()).await.during("limits")?;
     let mut refused = Vec::new();
@@ -446,6 +449,7 @@ async fn long(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn too_long(suite: &mut Suite<'_>) -> Verdict {
+    suite.many_collections()?;
     let mut destination = suite.destination().await?;
     let limits = destination.limits(suite.kind()).await.during("limits")?;
     let Some(most) = limits.max_name_bytes else {
@@ -470,6 +474,7 @@ async fn too_long(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn distinct(suite: &mut Suite<'_>) -> Verdict {
+    suite.many_collections()?;
     let mut destination = suite.destination().await?;
     let limits = destination.limits(suite.kind()).await.during("limits")?;
     let mut pairs: Vec<[&[&str]; 2]> = vec![

@@ -1,10 +1,13 @@
-//! What the suite writes: messages, events, tasks and contacts.
+//! What the suite writes: messages, events, tasks, contacts and filters.
 
 use bytes::Bytes;
 use whimbrel_model::{ItemMeta, Kind, Timestamp};
 use whimbrel_pim::{Format, normal_form};
 use whimbrel_sandbox::Item;
 use whimbrel_wire::Blob;
+
+/// How a filter begins here.
+const FILTER: &str = "# Filter: ";
 
 /// The media type of items of a kind, where the contract names one.
 pub fn media_type(kind: Kind) -> Option<&'static str> {
@@ -39,7 +42,8 @@ pub fn sample(kind: Kind, marker: &str) -> Bytes {
              EMAIL:{uid}@conformance.example\r\nEND:VCARD\r\n"
         )
         .into(),
-        Kind::Message | Kind::Note | Kind::Filter => message(marker),
+        Kind::Filter => format!("{FILTER}{marker}\r\nkeep;\r\n").into(),
+        Kind::Message | Kind::Note => message(marker),
     }
 }
 
@@ -47,14 +51,22 @@ pub fn sample(kind: Kind, marker: &str) -> Bytes {
 pub fn long(kind: Kind, marker: &str, bytes: usize) -> Bytes {
     match kind {
         Kind::Event | Kind::Task | Kind::Contact => sample(kind, &format!("{marker}: {}", "x".repeat(bytes))),
-        Kind::Message | Kind::Note | Kind::Filter => with_body(marker, &b"0123456789abcdef\r\n".repeat(bytes / 18)),
+        Kind::Filter => [
+            sample(kind, marker),
+            b"# 0123456789abcdef\r\n".repeat(bytes / 20).into(),
+        ]
+        .concat()
+        .into(),
+        Kind::Message | Kind::Note => with_body(marker, &b"0123456789abcdef\r\n".repeat(bytes / 18)),
     }
 }
 
 /// A sample as it was written, where this says the same in other words: providers of events and contacts write them down
 /// anew. Anything else comes back as it is.
 pub fn recognised(content: Bytes) -> Bytes {
-    let Some(kind) = kind_of(&content) else { return content };
+    let Some(kind) = kind_of(&content).filter(|kind| *kind != Kind::Filter) else {
+        return content;
+    };
     let format = if kind == Kind::Contact {
         Format::Card
     } else {
@@ -79,7 +91,9 @@ fn kind_of(content: &[u8]) -> Option<Kind> {
             .windows(words.len())
             .any(|part| part.eq_ignore_ascii_case(words))
     };
-    if content.starts_with(b"BEGIN:VCARD") {
+    if content.starts_with(FILTER.as_bytes()) {
+        Some(Kind::Filter)
+    } else if content.starts_with(b"BEGIN:VCARD") {
         Some(Kind::Contact)
     } else if !content.starts_with(b"BEGIN:VCALENDAR") {
         None
@@ -112,18 +126,28 @@ pub fn item(content: Bytes) -> Item {
         unix_ms: 1_577_934_245_000,
         offset_minutes: 60,
     });
+    let kind = kind_of(&content);
     let meta = ItemMeta {
+        identity: name(&content).filter(|_| kind == Some(Kind::Filter)),
         size: Some(content.len() as u64),
         received,
         ..ItemMeta::default()
     };
     Item {
         meta,
-        media_type: media_type(kind_of(&content).unwrap_or(Kind::Message))
-            .unwrap_or_default()
-            .to_owned(),
+        media_type: media_type(kind.unwrap_or(Kind::Message)).unwrap_or_default().to_owned(),
         content: Blob::from_bytes(content),
     }
+}
+
+/// What a filter is known by: what stands in its first line before ": ".
+fn name(content: &[u8]) -> Option<String> {
+    let line = content
+        .strip_prefix(FILTER.as_bytes())?
+        .split(|&byte| byte == b'\r')
+        .next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    Some(line.split(": ").next().unwrap_or_default().to_owned())
 }
 
 /// The same with CRLF for each bare line feed, as the host gives it to those who ask for it.
@@ -150,6 +174,15 @@ mod tests {
             with_crlf(b"\na\r\nb\n\nc\rd\r\r\n"),
             &b"\r\na\r\nb\r\n\r\nc\rd\r\r\n"[..]
         );
+    }
+
+    #[test]
+    fn a_filter_has_a_name_and_another_content_under_it() {
+        let [one, other] = ["a b: x", "a b: y"].map(|marker| item(sample(Kind::Filter, marker)));
+        assert_eq!(one.meta.identity.as_deref(), Some("a b"));
+        assert_eq!(one.meta.identity, other.meta.identity);
+        assert_eq!(one.media_type, "application/sieve");
+        assert!(item(message("a b")).meta.identity.is_none());
     }
 
     #[test]

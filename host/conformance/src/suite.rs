@@ -8,6 +8,7 @@ use whimbrel_model::{Collection, Failure, Kind, Limits};
 use whimbrel_sandbox::{Destination, Item, Plugin, Source};
 use whimbrel_wire::Blob;
 
+use crate::listing::walk;
 use crate::{CaseReport, Outcome, Report, SourceSubject, Subject};
 use crate::{altering, bodies, describe, listing, naming, putting, reading, tidings};
 
@@ -97,8 +98,8 @@ impl<'a> Suite<'a> {
     pub async fn destination(&mut self) -> Verdict<Destination> {
         need!(self.plugin.can_write(), "the connector only reads");
         need!(
-            !matches!(self.kind(), Kind::Note | Kind::Filter),
-            "the suite writes messages, events, tasks and contacts only"
+            self.kind() != Kind::Note,
+            "the suite writes messages, events, tasks, contacts and filters only"
         );
         let spec = self.subject.destination.as_ref();
         let spec = spec.ok_or_else(|| Stop::Skipped("no destination account was given".into()))?;
@@ -130,6 +131,15 @@ impl<'a> Suite<'a> {
         Ok(())
     }
 
+    /// Ends a case that makes sense where there are as many collections as anybody wants.
+    pub fn many_collections(&self) -> Verdict {
+        need!(
+            self.kind() != Kind::Filter,
+            "filters lie in one collection, whatever name is asked for"
+        );
+        Ok(())
+    }
+
     /// A collection that is wanted at the destination.
     pub fn wanted(&self, path: &[&str]) -> Collection {
         Collection {
@@ -146,8 +156,21 @@ impl<'a> Suite<'a> {
             .ensure(&self.wanted(&[&format!("conformance-{name}")]))
             .await
             .during("ensure")?;
+        if self.kind() == Kind::Filter {
+            empty(&mut destination, &made).await?;
+        }
         Ok((destination, limits, made))
     }
+}
+
+/// Removes what earlier cases left: most providers have one set of filters, whatever name is asked for.
+async fn empty(destination: &mut Destination, collection: &Collection) -> Verdict {
+    let listing = walk(destination, &collection.id, None, 1000).await?;
+    let ids: Vec<String> = listing.upserted.into_iter().map(|meta| meta.id).collect();
+    let answers = destination.remove(&collection.id, &ids).await.during("remove")?;
+    let left = answers.iter().filter(|answer| answer.is_err()).count();
+    check!(left == 0, "{left} of {} filters could not be removed", ids.len());
+    Ok(())
 }
 
 /// A collection of messages that is wanted at the destination.

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Limits};
 
-use crate::{Mailbox, Options, connector::Source};
+use crate::{
+    Mailbox, Options,
+    connector::Source,
+    needs::{Needs, Offers},
+};
 
 /// Changes asked for at once.
 const PAGE: u32 = 2000;
@@ -71,10 +75,10 @@ pub struct Assessment {
 /// Looks at one mailbox.
 pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, Failure> {
     let mut source = mailbox.source.source().await?;
-    let (limits, mut warnings) = match destination_limits(mailbox).await {
-        Ok(limits) => (limits, Vec::new()),
+    let ((limits, offers), mut warnings) = match destination_side(mailbox).await {
+        Ok(side) => (side, Vec::new()),
         Err(failure) => (
-            Limits::default(),
+            (Limits::default(), Offers::default()),
             vec![format!("the destination could not be asked for its limits: {failure}")],
         ),
     };
@@ -83,7 +87,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
         .flatten()
         .min();
     let mut collections = Vec::new();
-    let mut keywords = BTreeMap::new();
+    let (mut keywords, mut needs) = (BTreeMap::new(), Needs::default());
     for collection in source.collections().await? {
         let excluded = options.folders.excludes(&collection.path);
         if !collection.selectable {
@@ -97,7 +101,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
                 ..empty(&collection)
             }
         } else {
-            read(source.as_mut(), &collection, limit, &mut keywords).await?
+            read(source.as_mut(), &collection, limit, (&mut keywords, &mut needs)).await?
         };
         assessed.held = mailbox.destination.kinds().contains(&collection.kind);
         collections.push(assessed);
@@ -138,6 +142,7 @@ pub async fn assess(mailbox: &Mailbox, options: &Options) -> Result<Assessment, 
             warnings.push(format!("the destination cannot keep {lost} of the keywords in use"));
         }
     }
+    warnings.extend(needs.unmet(&offers));
     let lanes = options.connections.max(1) as u64;
     let estimated_seconds = (bytes / (BYTES_PER_SECOND * lanes)).max(items / (ITEMS_PER_SECOND * lanes));
     Ok(Assessment {
@@ -167,9 +172,18 @@ fn unheld(collections: &[CollectionAssessment]) -> Vec<(Kind, usize, u64)> {
         .collect()
 }
 
-async fn destination_limits(mailbox: &Mailbox) -> Result<Limits, Failure> {
+/// What the destination can take, and what its collections offer.
+async fn destination_side(mailbox: &Mailbox) -> Result<(Limits, Offers), Failure> {
     let destination = &mailbox.destination;
-    destination.destination().await?.limits(destination.kind()).await
+    let kind = destination.kind();
+    let mut account = destination.destination().await?;
+    let limits = account.limits(kind).await?;
+    // Most kinds of items need nothing that not everybody has, and asking costs a round trip.
+    let offers = match kind {
+        Kind::Message => Offers::default(),
+        _ => Offers::of(&account.collections().await?),
+    };
+    Ok((limits, offers))
 }
 
 fn empty(collection: &Collection) -> CollectionAssessment {
@@ -191,7 +205,7 @@ async fn read(
     source: &mut dyn Source,
     collection: &Collection,
     limit: Option<u64>,
-    keywords: &mut BTreeMap<String, u64>,
+    (keywords, needs): (&mut BTreeMap<String, u64>, &mut Needs),
 ) -> Result<CollectionAssessment, Failure> {
     let mut assessed = empty(collection);
     let mut cursor: Option<String> = None;
@@ -202,6 +216,7 @@ async fn read(
                 continue;
             };
             add(&mut assessed, meta, limit, keywords);
+            needs.add(meta);
         }
         assessed.capped = page.capped.or(assessed.capped);
         if !page.more {

@@ -133,7 +133,12 @@ async fn put_jobs(
 }
 
 async fn put_job(context: &Context, limits: &Limits, destination: &mut DestinationLane, job: Job) -> Result<(), Halt> {
-    let putter = Putter::new(context, Lanes::new(destination), &job.collection, job.target, limits);
+    let mut lanes = Lanes::new(destination);
+    if job.collection.source.kind != Kind::Message {
+        // A new item may take over what another one gives up: which filter is in use.
+        mark_waiting(context, &mut lanes, &job.collection).await?;
+    }
+    let putter = Putter::new(context, lanes, &job.collection, job.target, limits);
     // Who puts has the better reason, if both ended early.
     let mut lanes = putter.put_all(job.work).await?;
     if let Ok(fetched) = job.fetched.await {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use whimbrel_ledger::MailboxId;
-use whimbrel_model::{Change, Fingerprint, ItemMeta};
+use whimbrel_model::{Change, Fingerprint, ItemMeta, Kind};
 
 use crate::{
     context::{Context, Halt},
@@ -57,12 +57,12 @@ impl Existing {
         })
     }
 
-    /// An item with this content that nobody else was matched with.
+    /// An item of this kind with this content that nobody else was matched with.
     pub async fn find(
         &mut self,
         context: &Context,
         lane: &mut DestinationLane,
-        wanted: &ItemMeta,
+        (kind, wanted): (Kind, &ItemMeta),
         print: &Fingerprint,
     ) -> Result<Option<ItemMeta>, Halt> {
         let sizes = [print.size, print.size + print.bare_line_feeds];
@@ -75,7 +75,7 @@ impl Existing {
         if let Some(received) = wanted.received {
             candidates.extend(self.by_received.get(&received.unix_seconds()).into_iter().flatten());
         }
-        candidates.retain(|at| !self.used.contains(at));
+        candidates.retain(|at| !self.used.contains(at) && !are_distinct(kind, wanted, &self.items[*at]));
         candidates.dedup();
         candidates.truncate(CANDIDATES);
         for at in candidates {
@@ -107,6 +107,12 @@ impl Existing {
         }
         Ok(None)
     }
+}
+
+/// Whether two items are known to be different ones, whatever they say: filters have names, events and contacts UIDs. What
+/// identifies a message is the provider's own.
+fn are_distinct(kind: Kind, one: &ItemMeta, other: &ItemMeta) -> bool {
+    kind != Kind::Message && one.identity.is_some() && other.identity.is_some() && one.identity != other.identity
 }
 
 /// Items of a destination collection in this account, from a cursor on, that the ledger knows no source item of.

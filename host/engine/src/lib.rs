@@ -34,6 +34,7 @@ mod faults;
 mod mailbox;
 mod marks;
 mod names;
+mod needs;
 mod observe;
 mod options;
 mod orphans;

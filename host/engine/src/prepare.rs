@@ -132,7 +132,9 @@ pub async fn main(
         let print = one.put.as_ref().unwrap_or(&one.fingerprint);
         let spot = &mut *site.spot;
         if let Some(existing) = &mut spot.existing
-            && let Some(there) = existing.find(context, lane, &one.record.meta, print).await?
+            && let Some(there) = existing
+                .find(context, lane, (site.collection.source.kind, &one.record.meta), print)
+                .await?
         {
             merge(context, lane, &site, &one, &there, batch).await?;
             continue;
@@ -167,7 +169,9 @@ pub async fn further_copy(
     }
     let print = one.put.as_ref().unwrap_or(&one.fingerprint);
     if let Some(existing) = &mut spot.existing
-        && let Some(found) = existing.find(context, lane, &one.record.meta, print).await?
+        && let Some(found) = existing
+            .find(context, lane, (collection.source.kind, &one.record.meta), print)
+            .await?
     {
         let place = Place {
             mailbox: spot.account,
@@ -268,7 +272,7 @@ async fn merge(
             mailbox: spot.account,
             collection: spot.target.id.clone(),
             id: Some(there.id.clone()),
-            revision: None,
+            revision: Some(there.revision.clone()).filter(|revision| !revision.is_empty()),
             outcome: Outcome::MergedWithExisting,
         },
         Some(one.fingerprint),

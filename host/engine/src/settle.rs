@@ -232,14 +232,25 @@ async fn matched<'a>(
         .map(|item| known.get(&item.id).copied().flatten())
         .collect();
     let mut found = Vec::new();
-    for by in [|print: &Fingerprint| print.exact, |print: &Fingerprint| print.transport] {
+    let mut names = Vec::with_capacity(open.len());
+    for item in open {
+        let record = context.ledger.item(context.id, item.collection, &item.id)?;
+        names.push(record.and_then(|record| record.meta.identity));
+    }
+    let exact: By = |print| print.exact;
+    let transport: By = |print| print.transport;
+    // Of items that say the same, each is first looked for by its own name.
+    for (by, by_name) in [(exact, true), (transport, true), (exact, false), (transport, false)] {
+        if by_name && names.iter().all(Option::is_none) {
+            continue;
+        }
         let mut index: HashMap<Hash, Vec<usize>> = HashMap::new();
         for (at, print) in prints.iter().enumerate().rev() {
             if let Some(print) = print {
                 index.entry(by(print)).or_default().push(at);
             }
         }
-        for item in open {
+        for (item, name) in open.iter().zip(&names) {
             if found
                 .iter()
                 .any(|(other, _): &(&IntentItem, ItemMeta)| std::ptr::eq(*other, *item))
@@ -247,7 +258,17 @@ async fn matched<'a>(
                 continue;
             }
             // Equal contents stand for each other; the earlier one of the destination goes to the earlier item.
-            if let Some(at) = index.get_mut(&by(item.wanted())).and_then(Vec::pop) {
+            let Some(same) = index.get_mut(&by(item.wanted())) else {
+                continue;
+            };
+            let place = match by_name {
+                true => same
+                    .iter()
+                    .rposition(|&at| name.is_some() && candidates[at].identity == *name),
+                false => same.len().checked_sub(1),
+            };
+            if let Some(place) = place {
+                let at = same.remove(place);
                 prints[at] = None;
                 found.push((*item, candidates[at].clone()));
             }
@@ -255,6 +276,9 @@ async fn matched<'a>(
     }
     Ok(found)
 }
+
+/// By what of a fingerprint contents are compared.
+type By = fn(&Fingerprint) -> Hash;
 
 /// Fingerprints of items of the destination, by their ids; none for one that is gone.
 type Prints = HashMap<String, Option<Fingerprint>>;

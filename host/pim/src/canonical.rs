@@ -17,6 +17,9 @@ const LONGEST: usize = 64 << 10;
 
 /// Adds the line in its one spelling; several lines where it lists several values.
 pub fn lines(format: Format, line: &[u8], out: &mut Vec<Vec<u8>>) {
+    let line = line.trim_ascii_end();
+    let renamed = (format == Format::Card).then(|| by_its_later_name(line)).flatten();
+    let line = renamed.as_deref().unwrap_or(line);
     let spelt = std::str::from_utf8(line)
         .ok()
         .filter(|line| line.len() <= LONGEST && !line.contains('\0'))
@@ -40,6 +43,18 @@ pub fn is_known_zone(part: &Component) -> bool {
     let name = part.line("TZID").filter(|_| part.is("VTIMEZONE"));
     let name = name.and_then(|line| std::str::from_utf8(line.get(value_at(line)?..)?).ok());
     name.is_some_and(|name| name.trim().parse::<Tz>().is_ok())
+}
+
+/// The line with the name that its property has from vCard 4.0 on, where it had another before: servers that turn a card of
+/// one version into one of another exchange them.
+fn by_its_later_name(line: &[u8]) -> Option<Vec<u8>> {
+    const BEFORE: &[u8] = b"X-ADDRESSBOOKSERVER-";
+    let (before, after) = line.split_at_checked(BEFORE.len())?;
+    let end = after.iter().position(|byte| b":;".contains(byte))?;
+    let known = [&b"KIND"[..], b"MEMBER"]
+        .iter()
+        .any(|name| after[..end].eq_ignore_ascii_case(name));
+    (before.eq_ignore_ascii_case(BEFORE) && known).then(|| after.to_vec())
 }
 
 /// With its name in upper case.

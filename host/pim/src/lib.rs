@@ -45,13 +45,14 @@ impl Format {
 
 /// What an object says, as bytes to compare or to hash: equal for two objects that differ in nothing but
 ///
-/// - folding, line ends, and the order of properties, parameters and components;
+/// - folding, line ends, blanks at the end of a line, and the order of properties, parameters and components;
 /// - the case of names and of values that have none (RFC 5545 section 2; RFC 6350 section 3.3);
 /// - how texts are escaped, and how dates, durations and rules are spelt;
 /// - whether several values stand in one property or in several (CATEGORIES, EXDATE, RDATE, RESOURCES);
 /// - `VALUE`, which the value shows by itself, and `ENCODING`;
 /// - what tells a server whether to send invitations, and what it answers (RFC 6638 section 7);
-/// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, CALSCALE and METHOD of a calendar;
+/// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, and CALSCALE and METHOD of a calendar;
+/// - KIND and MEMBER of a contact, and what stood for them before vCard 4.0;
 /// - the definition of a time zone that is known by its name.
 ///
 /// What cannot be understood is compared as it stands. Of a filter, only the line ends are apart.

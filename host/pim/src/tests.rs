@@ -247,3 +247,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_card_of_another_version_says_the_same() {
+    let four = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Team \r\nKIND:group\r\nMEMBER:urn:uuid:1\r\nEND:VCARD\r\n";
+    let three = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Team\r\nx-addressbookserver-kind:group\r\n\
+                  X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:1\r\nEND:VCARD\r\n";
+    assert_eq!(normal_form(Format::Card, four), normal_form(Format::Card, three));
+    let other = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Team\r\nX-ADDRESSBOOKSERVER-KINDS:group\r\n\
+                  X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:1\r\nEND:VCARD\r\n";
+    assert_ne!(normal_form(Format::Card, four), normal_form(Format::Card, other));
+}

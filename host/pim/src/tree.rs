@@ -98,7 +98,8 @@ impl Component {
         let name = name_of(line).to_ascii_uppercase();
         match name.as_slice() {
             b"PRODID" | b"DTSTAMP" => true,
-            b"VERSION" | b"CALSCALE" | b"METHOD" => self.is("VCALENDAR"),
+            b"VERSION" => self.is("VCALENDAR") || self.is("VCARD"),
+            b"CALSCALE" | b"METHOD" => self.is("VCALENDAR"),
             _ => false,
         }
     }

@@ -200,6 +200,18 @@ impl Connection {
     /// `InvalidSettings` where there is no such secret, or it cannot stand in a line; `Forbidden` before the encryption
     /// that the settings ask for; what getting a token failed with.
     pub async fn write_secret(&mut self, form: Form, challenge: Option<&str>) -> Result<(), Failure> {
+        self.queue_secret(form, challenge, false).await
+    }
+
+    /// The same as a literal that the server does not ask for (RFC 5804 section 4, RFC 7888).
+    ///
+    /// # Errors
+    /// As [`Connection::write_secret`].
+    pub async fn write_secret_literal(&mut self, form: Form) -> Result<(), Failure> {
+        self.queue_secret(form, None, true).await
+    }
+
+    async fn queue_secret(&mut self, form: Form, challenge: Option<&str>, literal: bool) -> Result<(), Failure> {
         self.begin()?;
         if self.protection.is_none() && self.target.security != Security::Insecure {
             return Err(Failure::Forbidden(
@@ -212,6 +224,11 @@ impl Connection {
         self.token = written.token;
         self.masks.add(&written.bytes);
         written.also.iter().for_each(|secret| self.masks.add(secret));
+        if literal {
+            let head = format!("{{{}+}}\r\n", written.bytes.len());
+            self.guard.pass(head.as_bytes())?;
+            self.queue(head.as_bytes()).await?;
+        }
         self.guard.pass(&written.bytes)?;
         self.queue(&written.bytes).await?;
         self.unanswered = true;
@@ -312,6 +329,31 @@ impl Connection {
             if done {
                 break;
             }
+        }
+        let body = writer.finish().await.map_err(keep)?;
+        self.alive = true;
+        Ok(body)
+    }
+
+    /// Exactly so many bytes. Streamed, whatever their number.
+    ///
+    /// # Errors
+    /// `Unavailable` for anything that ends the connection; `Internal` where they cannot be kept.
+    pub async fn read_exact(&mut self, length: u64) -> Result<Blob, Failure> {
+        self.begin()?;
+        self.answered()?;
+        self.flush().await?;
+        let keep = |error: io::Error| Failure::Internal(format!("a body that was read cannot be kept: {error}"));
+        // A claim is not believed before it is kept: nothing of that size is set aside.
+        let mut writer = self.target.blobs.writer_sized(length.min(READ_BYTES as u64));
+        while writer.written() < length {
+            if self.input.is_empty() {
+                self.fill(writer.written() > 0).await?;
+            }
+            let left = usize::try_from(length - writer.written()).unwrap_or(usize::MAX);
+            let take = self.input.len().min(left);
+            writer.write(&self.input[..take]).await.map_err(keep)?;
+            self.input.advance(take);
         }
         let body = writer.finish().await.map_err(keep)?;
         self.alive = true;

@@ -341,7 +341,12 @@ fn look(service: &'static Service, at: &Address) -> Result<Option<Found>> {
         service,
         &["D:current-user-principal", "D:principal-URL", "D:resourcetype", &home],
     );
-    let response = send(xml_request("PROPFIND", at, Some("0"), &body))?;
+    let response = send(xml_request("PROPFIND", at, Some("0"), &body)).map_err(|failure| match failure {
+        Failure::TooLarge(_) => Failure::unavailable(
+            "finding the account: the server's answer is larger than any that tells of one address: check `url`",
+        ),
+        other => other,
+    })?;
     if matches!(response.status, 300..=399 | 404 | 405 | 410 | 501) {
         return Ok(None);
     }

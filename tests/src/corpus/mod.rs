@@ -6,7 +6,7 @@ mod pim;
 
 pub use bulk::{bulk, bulk_message, text};
 pub use hard::{equal_twins, hard_messages, huge};
-pub use pim::{calendar_objects, contact, contacts, event};
+pub use pim::{calendar_objects, contact, contacts, event, series};
 
 use crate::account::{Account, Folder, Message};
 use crate::scratch::Random;

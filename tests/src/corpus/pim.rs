@@ -105,6 +105,57 @@ pub fn calendar_objects() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Series that differ by what their rules, exceptions and zones say.
+pub fn series() -> Vec<(String, String)> {
+    let office = "DTSTART;TZID=Our Office:20210104T090000\nDTEND;TZID=Our Office:20210104T093000\n";
+    let utc = "DTSTART:20210104T220000Z\nDTEND:20210104T233000Z\n";
+    let floating = "DTSTART:20210104T220000\nDTEND:20210104T233000\n";
+    let whole_day = "DTSTART;VALUE=DATE:20210131\nDTEND;VALUE=DATE:20210202\n";
+    let rules = [
+        (
+            "weekdays",
+            office,
+            "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE,FR;UNTIL=20231231T225959Z\n",
+        ),
+        ("last-friday", office, "RRULE:FREQ=MONTHLY;BYDAY=-1FR\n"),
+        (
+            "last-workday",
+            utc,
+            "RRULE:FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=40\n",
+        ),
+        (
+            "across-dst",
+            office,
+            "RRULE:FREQ=DAILY;INTERVAL=3\nEXDATE;TZID=Our Office:20210107T090000,20210110T090000\n",
+        ),
+        (
+            "extra",
+            utc,
+            "RRULE:FREQ=YEARLY\nRDATE:20210704T100000Z,20220704T100000Z\n",
+        ),
+        ("floating", floating, "RRULE:FREQ=WEEKLY;WKST=SU;COUNT=30\n"),
+        (
+            "leap-day",
+            "DTSTART;VALUE=DATE:20200229\nDTEND;VALUE=DATE:20200301\n",
+            "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29\n",
+        ),
+        ("end-of-month", whole_day, "RRULE:FREQ=MONTHLY;BYMONTHDAY=31\n"),
+        (
+            "first-of-quarter",
+            whole_day,
+            "RRULE:FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO\n",
+        ),
+        ("once", office, ""),
+    ];
+    let series = rules.map(|(name, times, rule)| {
+        let event = format!(
+            "BEGIN:VEVENT\nUID:{name}@example.org\nDTSTAMP:20200101T000000Z\n{times}{rule}SUMMARY:{name}\nEND:VEVENT\n"
+        );
+        (format!("{name}.ics"), calendar(times.contains("TZID"), &event))
+    });
+    series.into()
+}
+
 /// The hard ones of an address book.
 pub fn contacts() -> Vec<(String, String)> {
     let photo = "/9j/4AAQSkZJRgAB".repeat(4_000);

@@ -15,8 +15,9 @@ use std::time::Duration;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-use super::{PASSWORD, Process, Server, free_ports, require, require_unpacked, tail};
+use super::{DavServer, PASSWORD, Process, Server, free_ports, require, require_unpacked, tail};
 use crate::authority::Authority;
+use crate::dav::Sort;
 
 /// The users it knows, each with [`PASSWORD`]. Their INBOX comes into being at the first login.
 pub const USERS: [&str; 2] = ["alice", "bob"];
@@ -29,6 +30,8 @@ pub struct Cyrus {
     authority: Authority,
     port: u16,
     tls_port: u16,
+    sieve_port: u16,
+    http_port: u16,
     _folder: TempDir,
 }
 
@@ -59,6 +62,28 @@ ln -s /proc/self/fd "$folder/dev/fd" && ln -s "$folder/log.socket" "$folder/dev/
 mount --move "$folder/dev" /dev && exec "$@"
 "#;
 
+impl DavServer for Cyrus {
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.http_port)
+    }
+
+    fn user(&self) -> Option<&'static str> {
+        Some("alice")
+    }
+
+    fn home(&self, sort: Sort) -> &'static str {
+        match sort {
+            Sort::Calendars => "/dav/calendars/user/alice/",
+            Sort::AddressBooks => "/dav/addressbooks/user/alice/",
+        }
+    }
+
+    /// Cyrus takes no event that ends when it begins.
+    fn refuses(&self) -> &'static [&'static str] {
+        &["attached.ics"]
+    }
+}
+
 impl Cyrus {
     /// Starts it and waits until it answers.
     pub fn start() -> Self {
@@ -79,7 +104,7 @@ impl Cyrus {
     }
 
     fn attempt() -> Result<Self, String> {
-        let packages = "cyrus-common sasl2-bin";
+        let packages = "cyrus-common cyrus-caldav sasl2-bin";
         let master = require("cyrmaster", packages);
         let tools = require("ctl_cyrusdb", packages);
         let passwords = require("saslpasswd2", packages);
@@ -97,11 +122,15 @@ impl Cyrus {
             copy
         };
         let authority = Authority::create(path);
+        let sieved = require("timsieved", packages);
+        let httpd = require("httpd", packages);
         for part in ["proc", "lock", "log", "msg", "socket", "sync", "db", "quota", "user"] {
             fs::create_dir_all(path.join("conf").join(part)).expect("own folder");
         }
-        fs::create_dir(path.join("spool")).expect("own folder");
-        let [port, tls_port] = free_ports();
+        for part in ["spool", "sieve"] {
+            fs::create_dir(path.join(part)).expect("own folder");
+        }
+        let [port, tls_port, sieve_port, http_port] = free_ports();
         let name = format!("whimbrel{}x{port}.localhost", std::process::id());
         fs::write(path.join("imapd.conf"), settings(path, &authority, &name)).expect("own folder");
         let conf = path.join("imapd.conf");
@@ -110,9 +139,13 @@ impl Cyrus {
             format!(
                 "START {{\n  recover cmd=\"{} -C {conf} -r\"\n}}\nSERVICES {{\n  \
                  imap cmd=\"{imapd} -C {conf} -U 30\" listen=\"127.0.0.1:{port}\" prefork=0 maxchild=100\n  \
-                 imaps cmd=\"{imapd} -C {conf} -s -U 30\" listen=\"127.0.0.1:{tls_port}\" prefork=0 maxchild=100\n}}\n\
+                 imaps cmd=\"{imapd} -C {conf} -s -U 30\" listen=\"127.0.0.1:{tls_port}\" prefork=0 maxchild=100\n  \
+                 sieve cmd=\"{} -C {conf}\" listen=\"127.0.0.1:{sieve_port}\" prefork=0 maxchild=100\n  \
+                 http cmd=\"{} -C {conf} -U 30\" listen=\"127.0.0.1:{http_port}\" prefork=0 maxchild=100\n}}\n\
                  EVENTS {{\n  checkpoint cmd=\"{} -C {conf} -c\" period=30\n}}\n",
                 tools.display(),
+                sieved.display(),
+                httpd.display(),
                 tools.display(),
                 conf = conf.display(),
                 imapd = imapd.display(),
@@ -163,8 +196,16 @@ impl Cyrus {
             authority,
             port,
             tls_port,
+            sieve_port,
+            http_port,
             _folder: folder,
         })
+    }
+
+    /// Where it speaks ManageSieve in clear text and with STARTTLS. A user's scripts have a place from the first login over
+    /// IMAP on.
+    pub fn sieve_port(&self) -> u16 {
+        self.sieve_port
     }
 
     /// What it logged.
@@ -201,6 +242,14 @@ fn settings(folder: &Path, authority: &Authority, name: &str) -> String {
     format!(
         "configdirectory: {d}/conf\n\
          partition-default: {d}/spool\n\
+         sievedir: {d}/sieve\n\
+         httpmodules: caldav carddav\n\
+         httpallowcompress: no\n\
+         caldav_realm: localhost\n\
+         calendar_user_address_set: localhost\n\
+         carddav_realm: localhost\n\
+         sieve_maxscripts: 1000\n\
+         sieve_maxscriptsize: 2048\n\
          proc_path: {d}/conf/proc\n\
          mboxname_lockpath: {d}/conf/lock\n\
          idlesocket: {d}/conf/socket/idle\n\

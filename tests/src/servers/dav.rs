@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::{PASSWORD, Process, free_ports, require, tail};
-use crate::dav::Dav;
+use crate::dav::{Dav, Sort};
 use crate::scratch;
 
 /// The users that Radicale knows, each with [`PASSWORD`].
@@ -20,6 +20,12 @@ pub trait DavServer {
     fn url(&self) -> String;
     /// Who logs in, where it asks for that.
     fn user(&self) -> Option<&'static str>;
+    /// Where its collections of this sort lie.
+    fn home(&self, sort: Sort) -> &'static str;
+    /// Files of the corpus that it does not take, and says so.
+    fn refuses(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// The independent client, as that user.
     fn dav(&self) -> Dav {
         Dav::new(&self.url(), self.user().map(|user| (user, PASSWORD)))
@@ -64,6 +70,10 @@ impl DavServer for Radicale {
     fn user(&self) -> Option<&'static str> {
         Some("alice")
     }
+
+    fn home(&self, _: Sort) -> &'static str {
+        "/alice/"
+    }
 }
 
 impl DavServer for Xandikos {
@@ -73,6 +83,13 @@ impl DavServer for Xandikos {
 
     fn user(&self) -> Option<&'static str> {
         None
+    }
+
+    fn home(&self, sort: Sort) -> &'static str {
+        match sort {
+            Sort::Calendars => "/user/calendars/",
+            Sort::AddressBooks => "/user/contacts/",
+        }
     }
 }
 

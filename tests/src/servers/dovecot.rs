@@ -17,7 +17,7 @@ use crate::scratch;
 
 const CONFIGURATION: &str = "dovecot.conf";
 /// What it is made of.
-const PACKAGES: &str = "dovecot-core dovecot-imapd dovecot-pop3d";
+const PACKAGES: &str = "dovecot-core dovecot-imapd dovecot-pop3d dovecot-sieve dovecot-managesieved";
 
 /// How Dovecot stores mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Options {
     pub dsync: bool,
     /// Whether it speaks POP3 as well.
     pub pop3: bool,
+    /// Whether it keeps Sieve scripts, and speaks ManageSieve.
+    pub sieve: bool,
     /// Whether its folder lies on disk even where there is room in memory: for the very large.
     pub on_disk: bool,
     /// What its certificate is like.
@@ -84,6 +86,7 @@ impl Default for Options {
             compress: false,
             dsync: false,
             pop3: false,
+            sieve: false,
             on_disk: false,
             certificate: Certificate::Good,
             newest_tls: None,
@@ -105,6 +108,8 @@ pub struct Dovecot {
     dsync_port: u16,
     pop3_port: u16,
     pop3_tls_port: u16,
+    sieve_port: u16,
+    sieve_tls_port: u16,
 }
 
 impl Server for Dovecot {
@@ -154,7 +159,15 @@ impl Dovecot {
         }
         let (uid, gid) = owner();
         chown(path.join("mail"), Some(uid), Some(gid)).expect("own folder");
-        let ports @ [port, tls_port, dsync_port, pop3_port, pop3_tls_port] = free_ports();
+        let ports @ [
+            port,
+            tls_port,
+            dsync_port,
+            pop3_port,
+            pop3_tls_port,
+            sieve_port,
+            sieve_tls_port,
+        ] = free_ports();
         let greeting = format!("whimbrel testbed {}-{port}", std::process::id());
         let configuration = configuration(path, options, &authority, ports, &greeting);
         let file = path.join(CONFIGURATION);
@@ -183,6 +196,8 @@ impl Dovecot {
             dsync_port,
             pop3_port,
             pop3_tls_port,
+            sieve_port,
+            sieve_tls_port,
             folder,
         })
     }
@@ -268,6 +283,16 @@ impl Dovecot {
         self.pop3_tls_port
     }
 
+    /// Where it speaks ManageSieve in clear text and with STARTTLS, if it was started with [`Options::sieve`].
+    pub fn sieve_port(&self) -> u16 {
+        self.sieve_port
+    }
+
+    /// Where it speaks ManageSieve over TLS, if it was started with [`Options::sieve`].
+    pub fn sieve_tls_port(&self) -> u16 {
+        self.sieve_tls_port
+    }
+
     /// Its certificate.
     pub fn certificate(&self) -> &Path {
         &self.authority.certificate
@@ -294,7 +319,15 @@ fn configuration(
     folder: &Path,
     options: &Options,
     authority: &Authority,
-    [port, tls_port, dsync_port, pop3_port, pop3_tls_port]: [u16; 5],
+    [
+        port,
+        tls_port,
+        dsync_port,
+        pop3_port,
+        pop3_tls_port,
+        sieve_port,
+        sieve_tls_port,
+    ]: [u16; 7],
     greeting: &str,
 ) -> String {
     let (uid, gid) = owner();
@@ -330,7 +363,9 @@ fn configuration(
     let separator = options.separator;
     let prefix = options.prefix;
     let sent = options.sent;
-    let protocols = if options.pop3 { "imap pop3" } else { "imap" };
+    let pop3 = if options.pop3 { " pop3" } else { "" };
+    let sieve = if options.sieve { " sieve" } else { "" };
+    let protocols = format!("imap{pop3}{sieve}");
     let mut text = format!(
         r#"base_dir = {d}/run
 state_dir = {d}/state
@@ -432,7 +467,21 @@ protocol imap {{
     if let Some(limit) = options.append_limit {
         let _ = writeln!(text, "  quota_max_mail_size = {limit}");
     }
+    if options.sieve {
+        text.push_str("  sieve = file:~/sieve;active=~/.dovecot.sieve\n");
+    }
     text.push_str("}\n");
+    if options.sieve {
+        let _ = writeln!(
+            text,
+            "service managesieve-login {{\n  service_count = 0\n  client_limit = 1000\n  inet_listener sieve {{\n    \
+             port = {sieve_port}\n  }}\n  inet_listener sieves {{\n    port = {sieve_tls_port}\n    ssl = yes\n  }}\n}}\n\
+             protocol sieve {{\n  mail_max_userip_connections = 1000\n}}"
+        );
+        if !geteuid().is_root() {
+            text.push_str("service managesieve-login {\n  chroot =\n}\n");
+        }
+    }
     if options.dsync {
         let password = super::PASSWORD;
         let _ = writeln!(

@@ -55,6 +55,16 @@ fn cut(limit: u32, most: usize) -> usize {
     usize::try_from(limit).unwrap_or(most).clamp(1, most)
 }
 
+fn form_of(form: tcp::Secret) -> wire::Form {
+    match form {
+        tcp::Secret::Password => wire::Form::Password,
+        tcp::Secret::SaslPlain => wire::Form::Plain,
+        tcp::Secret::SaslXoauth2 => wire::Form::XOAuth2,
+        tcp::Secret::SaslOauthbearer => wire::Form::OAuthBearer,
+        tcp::Secret::Apop => wire::Form::Apop,
+    }
+}
+
 impl tcp::Host for State {
     async fn credentials(&mut self) -> Result<tcp::Credential> {
         self.activity.host_call(Interface::Tcp);
@@ -130,17 +140,16 @@ impl tcp::HostConnection for State {
     ) -> HostResult<()> {
         let _waiting = self.host(Interface::Tcp);
         at_most("a challenge", challenge.as_ref().map_or(0, String::len), CHALLENGE)?;
-        let form = match form {
-            tcp::Secret::Password => wire::Form::Password,
-            tcp::Secret::SaslPlain => wire::Form::Plain,
-            tcp::Secret::SaslXoauth2 => wire::Form::XOAuth2,
-            tcp::Secret::SaslOauthbearer => wire::Form::OAuthBearer,
-            tcp::Secret::Apop => wire::Form::Apop,
-        };
         let written = self
             .connection(&connection)?
-            .write_secret(form, challenge.as_deref())
+            .write_secret(form_of(form), challenge.as_deref())
             .await;
+        self.noted(written, Attempt::ClearText, "send a secret before encryption")
+    }
+
+    async fn write_secret_literal(&mut self, connection: Resource<Connection>, form: tcp::Secret) -> HostResult<()> {
+        let _waiting = self.host(Interface::Tcp);
+        let written = self.connection(&connection)?.write_secret_literal(form_of(form)).await;
         self.noted(written, Attempt::ClearText, "send a secret before encryption")
     }
 
@@ -175,6 +184,12 @@ impl tcp::HostConnection for State {
     ) -> HostResult<Resource<blobs::Blob>> {
         let _waiting = self.host(Interface::Tcp);
         let body = self.connection(&connection)?.read_body(expected, limit).await?;
+        Ok(self.lend(body)?)
+    }
+
+    async fn read_exact(&mut self, connection: Resource<Connection>, length: u64) -> HostResult<Resource<blobs::Blob>> {
+        let _waiting = self.host(Interface::Tcp);
+        let body = self.connection(&connection)?.read_exact(length).await?;
         Ok(self.lend(body)?)
     }
 

@@ -2,10 +2,11 @@
 
 use whimbrel_model::Failure;
 
-/// Commands that alter what is there, of the protocols that are spoken over such connections: POP3's DELE (RFC 1939).
-const ALTERING: [&str; 1] = ["DELE"];
+/// How commands begin that alter what is there, of the protocols that are spoken over such connections: POP3's DELE
+/// (RFC 1939), and those of ManageSieve (RFC 5804), whose DELETESCRIPT begins like it.
+const ALTERING: [&str; 4] = ["DELE", "PUTSCRIPT", "SETACTIVE", "RENAMESCRIPT"];
 /// The longest of them.
-const LONGEST: usize = 4;
+const LONGEST: usize = 12;
 
 /// Looks at the first word of every line that is written.
 #[derive(Debug)]
@@ -70,6 +71,10 @@ mod tests {
             &["DE", "LE", " 1\r\n"],
             &["  DELE 1"],
             &["NOOP\nDeLe\t1"],
+            &["DELETESCRIPT \"a\"\r\n"],
+            &["LISTSCRIPTS\r\nputscript \"a\" {1+}\r\n"],
+            &["SetActive \"\"\r\n"],
+            &["RENAME", "SCRIPT \"a\" \"b\"\r\n"],
         ] {
             let mut guard = Guard::new(true);
             let passed = pieces.iter().try_for_each(|piece| guard.pass(piece.as_bytes()));
@@ -84,6 +89,8 @@ mod tests {
             "USER dele\r\n",
             "XDELE\r\n",
             "DEL 1\r\n",
+            "GETSCRIPT \"PUTSCRIPT\"\r\n",
+            "CHECKSCRIPT {1+}\r\n",
             "\r\n\r\nNOOP\r\n",
         ] {
             guard.pass(passed.as_bytes()).unwrap();

@@ -134,6 +134,49 @@ async fn secrets_are_written_in_every_form_and_never_heard_again() {
 }
 
 #[tokio::test]
+async fn a_secret_is_written_as_a_literal_with_its_length() {
+    let (mut connection, mut far, _folder) = pair(Security::Insecure, password());
+    connection.write(b"AUTHENTICATE \"PLAIN\" ").await.unwrap();
+    connection.write_secret_literal(Form::Plain).await.unwrap();
+    connection.write(b"\r\n").await.unwrap();
+    far.write_all(b"NO \"AGFsaWNlAGNvcnJlY3QgaG9yc2U= correct horse\"\r\n")
+        .await
+        .unwrap();
+    assert_eq!(connection.read_line(1000).await.unwrap(), b"NO \"*** ***\"\r\n");
+    assert_eq!(
+        sent(&mut far).await,
+        "AUTHENTICATE \"PLAIN\" {28+}\r\nAGFsaWNlAGNvcnJlY3QgaG9yc2U=\r\n"
+    );
+    let (mut connection, _far, _folder) = pair(Security::StartTls, password());
+    let refused = connection.write_secret_literal(Form::Plain).await;
+    assert!(matches!(refused, Err(Failure::Forbidden(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_literal_is_read_to_its_end_and_no_further() {
+    let (mut connection, mut far, _folder) = pair(Security::Insecure, password());
+    let long = format!("{SECRET}{}", "x".repeat(200_000));
+    let answer = format!("{{{}}}\r\n{long}\r\nOK\r\n", long.len());
+    let server = tokio::spawn(async move {
+        far.write_all(answer.as_bytes()).await.unwrap();
+        far
+    });
+    connection.read_line(100).await.unwrap();
+    let body = connection.read_exact(long.len() as u64).await.unwrap();
+    assert!(
+        body.to_bytes(1 << 20).await.unwrap() == long,
+        "it is content, and stays as it is"
+    );
+    assert_eq!(connection.read_exact(0).await.unwrap().size(), 0);
+    assert_eq!(connection.read_line(10).await.unwrap(), b"\r\n");
+    assert_eq!(connection.read_line(10).await.unwrap(), b"OK\r\n");
+    drop(server.await.unwrap());
+    // What does not come is not waited for without end, whatever was claimed.
+    assert!(text(connection.read_exact(u64::MAX).await).contains("closed the connection"));
+    assert!(text(connection.read_line(10).await).contains("gone"));
+}
+
+#[tokio::test]
 async fn the_digest_of_the_standard() {
     let credentials = Credentials::Password {
         user: "mrose".to_owned(),
