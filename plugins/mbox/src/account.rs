@@ -6,7 +6,7 @@ use whimbrel_plugin::{Change, Collection, Failure, ItemMeta, Page, Pager, Result
 
 use crate::cursor::{ALWAYS_HASHED, Cursor, Mark, hash, tail};
 use crate::from_line;
-use crate::lines::Lines;
+use whimbrel_folders::lines::Lines;
 use crate::names::{self, Spelling};
 use crate::pending;
 use crate::scan::{Cut, Format, Message, Rules, is_mboxcl2, next_message};

@@ -6,7 +6,7 @@ use whimbrel_folders::hash::Fnv;
 use whimbrel_folders::{Body, Disk};
 use whimbrel_plugin::Result;
 
-use crate::lines::Lines;
+use whimbrel_folders::lines::Lines;
 use crate::marks::{Field, field};
 
 /// Bytes before the end that are looked at, to tell whether a spool only grew.

@@ -6,7 +6,7 @@ use whimbrel_plugin::{Collection, Failure, ItemMeta, Placement, Result};
 
 use crate::account::Account;
 use crate::cursor::Cursor;
-use crate::lines::Lines;
+use whimbrel_folders::lines::Lines;
 use crate::marks;
 use crate::names;
 use crate::pending;

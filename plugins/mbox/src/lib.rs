@@ -7,7 +7,6 @@ mod destination;
 mod from_line;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod lines;
 mod marks;
 mod names;
 mod pending;

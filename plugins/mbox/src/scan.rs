@@ -4,7 +4,7 @@ use whimbrel_folders::Body;
 use whimbrel_folders::hash::Fnv;
 
 use crate::from_line;
-use crate::lines::{Line, Lines};
+use whimbrel_folders::lines::{Line, Lines};
 use crate::marks::{Field, MASK, Marks, field};
 use whimbrel_folders::dates::Date;
 
