@@ -38,7 +38,7 @@ impl Format {
 /// - `VALUE`, which the value shows by itself, and `ENCODING`;
 /// - what tells a server whether to send invitations, and what it answers (RFC 6638 section 7);
 /// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, CALSCALE and METHOD of a calendar;
-/// - the definition of a time zone that is known by its name.
+/// - the definition of a time zone that is known by its name, or that nothing in the object refers to.
 ///
 /// What cannot be understood is compared as it stands.
 pub fn normal_form(format: Format, object: &[u8]) -> Vec<u8> {
