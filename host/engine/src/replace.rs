@@ -7,7 +7,7 @@ use whimbrel_sandbox::Item;
 use crate::{
     context::{Context, Halt},
     lane::Lanes,
-    prepare::Fetched,
+    prepare::{Fetched, unreadable},
     print::fingerprint,
     report::Problem,
 };
@@ -62,6 +62,10 @@ async fn replace_one(
             return Ok(());
         }
     };
+    if let Some(failure) = unreadable(&item) {
+        tell("source", &failure);
+        return Ok(());
+    }
     let print = match fingerprint(&item).await {
         Ok(print) => print,
         Err(error) => {
