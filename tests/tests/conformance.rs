@@ -557,3 +557,74 @@ async fn caldav() {
 async fn carddav() {
     dav(Sort::AddressBooks).await;
 }
+
+/// A folder of files of objects, one each or all in one, filled and changed behind the connector's back.
+async fn vobject(connector: &str, objects: Vec<(String, String)>, layout: &str) {
+    let folder = scratch::folder("conformance-vobject");
+    let root = folder.path().join("from/alice");
+    fs::create_dir_all(root.join("Work")).unwrap();
+    let mut items = Vec::new();
+    for (name, object) in &objects {
+        fs::write(root.join("Work").join(name), object).unwrap();
+        items.push(KnownItem {
+            content: Bytes::from(object.clone()),
+            flags: None,
+            received: None,
+        });
+    }
+    let (adding, removing, digesting) = (root.clone(), root.clone(), root);
+    let ending = connector.to_owned();
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let file = adding.join("Work").join(format!("added.{ending}"));
+            async move { fs::write(file, &add.content).map_err(|error| error.to_string()) }
+        }),
+        mark: None,
+        remove: hook(move |remove: Remove| {
+            let name = remove.id.split('/').next().unwrap_or_default().to_owned();
+            let file = removing.join("Work").join(name);
+            async move { fs::remove_file(file).map_err(|error| error.to_string()) }
+        }),
+        digest: hook(move |()| {
+            let root = digesting.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from", "user": "alice" })),
+            content: vec![Known {
+                path: vec!["Work".to_owned()],
+                role: None,
+                items,
+            }],
+            hooks,
+        }),
+        destination: Some(spec(
+            folder.path(),
+            &json!({ "root": "to", "user": "alice", "layout": layout }),
+        )),
+        excused: Vec::new(),
+    };
+    passes(&loaded(connector, folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ics_in_folders() {
+    vobject("ics", corpus::calendar_objects(), "folders").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ics_in_one_file() {
+    vobject("ics", corpus::calendar_objects(), "file").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vcf_in_folders() {
+    vobject("vcf", corpus::contacts(), "folders").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vcf_in_one_file() {
+    vobject("vcf", corpus::contacts(), "file").await;
+}

@@ -118,6 +118,10 @@ impl<'a, B: Body> Lines<'a, B> {
     }
 
     /// The next line; none at the end.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a line borrows from the reader, which no iterator's can"
+    )]
     pub fn next(&mut self) -> Option<Line<'_>> {
         if self.used == self.buffer.len() && !self.fill() {
             return None;
@@ -182,8 +186,8 @@ impl<'a, B: Body> Lines<'a, B> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use crate::memory::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
 

@@ -14,8 +14,8 @@ pub fn escape(segment: &str, more: impl Fn(usize, char) -> bool) -> String {
     let device = is_device(segment);
     let mut out = String::with_capacity(segment.len());
     for (at, character) in segment.char_indices() {
-        let edge = (at == 0 && (device || matches!(character, '.' | ' ')))
-            || (at == last && matches!(character, '.' | ' '));
+        let edge =
+            (at == 0 && (device || matches!(character, '.' | ' '))) || (at == last && matches!(character, '.' | ' '));
         let forbidden = matches!(character, '\\' | '/' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '%');
         if edge || forbidden || character.is_control() || more(at, character) {
             let mut buffer = [0; 4];
