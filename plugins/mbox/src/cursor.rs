@@ -7,7 +7,7 @@ use whimbrel_folders::{Body, Disk};
 use whimbrel_plugin::Result;
 
 use whimbrel_folders::lines::Lines;
-use crate::marks::{Field, field};
+use whimbrel_spool::marks::{Field, field};
 
 /// Bytes before the end that are looked at, to tell whether a spool only grew.
 const TAIL: u64 = 4096;
