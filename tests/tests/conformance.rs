@@ -628,3 +628,62 @@ async fn vcf_in_folders() {
 async fn vcf_in_one_file() {
     vobject("vcf", corpus::contacts(), "file").await;
 }
+
+/// An export never changes: there is nothing to do behind the connector's back.
+#[tokio::test(flavor = "multi_thread")]
+async fn takeout() {
+    let folder = scratch::folder("conformance-takeout");
+    let root = folder.path().join("from/Takeout/Mail");
+    fs::create_dir_all(&root).unwrap();
+    let (mut spool, mut items) = (Vec::new(), Vec::new());
+    for (number, message) in corpus::bulk(206, 40).into_iter().enumerate() {
+        let (flags, labels) = if number % 2 == 0 {
+            (vec!["\\Seen".to_owned()], "Inbox,Opened")
+        } else {
+            (Vec::new(), "Inbox,Unread")
+        };
+        let id = 1_773_664_405_479_613_283_u64 + number as u64;
+        let head =
+            format!("From {id}@xxx Tue Aug 08 12:36:29 +0000 2023\r\nX-GM-THRID: {id}\r\nX-Gmail-Labels: {labels}\r\n");
+        let text = String::from_utf8_lossy(message.bytes()).into_owned();
+        let text = if text.ends_with("\r\n") {
+            text
+        } else {
+            format!("{text}\r\n")
+        };
+        spool.extend_from_slice(head.as_bytes());
+        spool.extend_from_slice(text.as_bytes());
+        spool.extend_from_slice(b"\r\n");
+        items.push(KnownItem {
+            content: Bytes::from(text),
+            flags: Some(flags),
+            received: Some(Timestamp {
+                unix_ms: 1_691_498_189_000,
+                offset_minutes: 0,
+            }),
+        });
+    }
+    fs::write(root.join("All mail Including Spam and Trash.mbox"), spool).unwrap();
+    let digested = folder.path().join("from");
+    let hooks = Hooks {
+        digest: hook(move |()| {
+            let root = digested.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+        ..Hooks::default()
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from" })),
+            content: vec![Known {
+                path: vec!["INBOX".to_owned()],
+                role: Some(whimbrel_model::Role::Inbox),
+                items,
+            }],
+            hooks,
+        }),
+        destination: None,
+        excused: Vec::new(),
+    };
+    passes(&loaded("takeout", folder.path()).await, &subject).await;
+}
