@@ -628,3 +628,133 @@ async fn caldav() {
 async fn carddav() {
     dav(Sort::AddressBooks).await;
 }
+
+/// A folder of files of objects, one each or all in one, filled and changed behind the connector's back.
+async fn vobject(connector: &str, objects: Vec<(String, String)>, layout: &str) {
+    let folder = scratch::folder("conformance-vobject");
+    let root = folder.path().join("from/alice");
+    fs::create_dir_all(root.join("Work")).unwrap();
+    let mut items = Vec::new();
+    for (name, object) in &objects {
+        fs::write(root.join("Work").join(name), object).unwrap();
+        items.push(KnownItem {
+            content: Bytes::from(object.clone()),
+            flags: None,
+            received: None,
+        });
+    }
+    let (adding, removing, digesting) = (root.clone(), root.clone(), root);
+    let ending = connector.to_owned();
+    let hooks = Hooks {
+        add: hook(move |add: Add| {
+            let file = adding.join("Work").join(format!("added.{ending}"));
+            async move { fs::write(file, &add.content).map_err(|error| error.to_string()) }
+        }),
+        mark: None,
+        remove: hook(move |remove: Remove| {
+            let name = remove.id.split('/').next().unwrap_or_default().to_owned();
+            let file = removing.join("Work").join(name);
+            async move { fs::remove_file(file).map_err(|error| error.to_string()) }
+        }),
+        digest: hook(move |()| {
+            let root = digesting.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from", "user": "alice" })),
+            content: vec![Known {
+                path: vec!["Work".to_owned()],
+                role: None,
+                items,
+            }],
+            hooks,
+        }),
+        destination: Some(spec(
+            folder.path(),
+            &json!({ "root": "to", "user": "alice", "layout": layout }),
+        )),
+        excused: Vec::new(),
+    };
+    passes(&loaded(connector, folder.path()).await, &subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ics_in_folders() {
+    vobject("ics", corpus::calendar_objects(), "folders").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ics_in_one_file() {
+    vobject("ics", corpus::calendar_objects(), "file").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vcf_in_folders() {
+    vobject("vcf", corpus::contacts(), "folders").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vcf_in_one_file() {
+    vobject("vcf", corpus::contacts(), "file").await;
+}
+
+/// An export never changes: there is nothing to do behind the connector's back.
+#[tokio::test(flavor = "multi_thread")]
+async fn takeout() {
+    let folder = scratch::folder("conformance-takeout");
+    let root = folder.path().join("from/Takeout/Mail");
+    fs::create_dir_all(&root).unwrap();
+    let (mut spool, mut items) = (Vec::new(), Vec::new());
+    for (number, message) in corpus::bulk(206, 40).into_iter().enumerate() {
+        let (flags, labels) = if number % 2 == 0 {
+            (vec!["\\Seen".to_owned()], "Inbox,Opened")
+        } else {
+            (Vec::new(), "Inbox,Unread")
+        };
+        let id = 1_773_664_405_479_613_283_u64 + number as u64;
+        let head =
+            format!("From {id}@xxx Tue Aug 08 12:36:29 +0000 2023\r\nX-GM-THRID: {id}\r\nX-Gmail-Labels: {labels}\r\n");
+        let text = String::from_utf8_lossy(message.bytes()).into_owned();
+        let text = if text.ends_with("\r\n") {
+            text
+        } else {
+            format!("{text}\r\n")
+        };
+        spool.extend_from_slice(head.as_bytes());
+        spool.extend_from_slice(text.as_bytes());
+        spool.extend_from_slice(b"\r\n");
+        items.push(KnownItem {
+            content: Bytes::from(text),
+            flags: Some(flags),
+            received: Some(Timestamp {
+                unix_ms: 1_691_498_189_000,
+                offset_minutes: 0,
+            }),
+        });
+    }
+    fs::write(root.join("All mail Including Spam and Trash.mbox"), spool).unwrap();
+    let digested = folder.path().join("from");
+    let hooks = Hooks {
+        digest: hook(move |()| {
+            let root = digested.clone();
+            async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
+        }),
+        ..Hooks::default()
+    };
+    let subject = Subject {
+        source: Some(SourceSubject {
+            spec: spec(folder.path(), &json!({ "root": "from" })),
+            content: vec![Known {
+                path: vec!["INBOX".to_owned()],
+                role: Some(whimbrel_model::Role::Inbox),
+                items,
+            }],
+            hooks,
+        }),
+        destination: None,
+        excused: Vec::new(),
+    };
+    passes(&loaded("takeout", folder.path()).await, &subject).await;
+}

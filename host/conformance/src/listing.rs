@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use whimbrel_model::{Change, Collection, Failure, ItemMeta, Page, flags};
+use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Page, flags};
 use whimbrel_sandbox::{Destination, Source};
 
 use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need};
@@ -104,6 +104,22 @@ impl Listing {
     pub fn there(&self) -> HashSet<&str> {
         let metas = self.upserted.iter().chain(&self.marked).map(|meta| meta.id.as_str());
         metas.chain(self.present.iter().map(String::as_str)).collect()
+    }
+
+    /// What was not named so by the listing before. An item that can change may be named again with the revision that it
+    /// had: that says nothing, and costs the host a look.
+    pub fn new_since<'a>(&'a self, before: &Listing, kind: Kind) -> Vec<&'a ItemMeta> {
+        let known: HashMap<&str, &str> = before
+            .upserted
+            .iter()
+            .map(|meta| (meta.id.as_str(), meta.revision.as_str()))
+            .collect();
+        let again = |meta: &ItemMeta| {
+            kind != Kind::Message
+                && !meta.revision.is_empty()
+                && known.get(meta.id.as_str()) == Some(&meta.revision.as_str())
+        };
+        self.upserted.iter().filter(|meta| !again(meta)).collect()
     }
 
     fn add(&mut self, page: Page) {

@@ -92,12 +92,12 @@ async fn new(suite: &mut Suite<'_>) -> Verdict {
     let (mut source, collection, listing) = before(suite).await?;
     let content = samples::sample(suite.kind(), "conformance delta new");
     add(suite, &collection, &content).await?;
-    let delta = delta(suite, &collection, &listing, |delta| !delta.upserted.is_empty()).await?;
-    let [meta] = delta.upserted.as_slice() else {
-        return Err(Stop::Failed(format!(
-            "one item was added and {} are new",
-            delta.upserted.len()
-        )));
+    let kind = collection.kind;
+    let is_new = |delta: &Listing| !delta.new_since(&listing, kind).is_empty();
+    let delta = delta(suite, &collection, &listing, is_new).await?;
+    let new = delta.new_since(&listing, kind);
+    let [meta] = new.as_slice() else {
+        return Err(Stop::Failed(format!("one item was added and {} are new", new.len())));
     };
     let known = listing.upserted.iter().any(|known| known.id == meta.id);
     check!(
@@ -192,11 +192,8 @@ async fn vanished(suite: &mut Suite<'_>) -> Verdict {
         |delta: &Listing| delta.vanished.contains(&id) || (delta.complete && !delta.there().contains(id.as_str()));
     let delta = delta(suite, &collection, &listing, is_gone).await?;
     check!(is_gone(&delta), "{id:?} was removed, and the delta does not say so");
-    check!(
-        delta.upserted.is_empty(),
-        "an item was removed, and {} are new",
-        delta.upserted.len()
-    );
+    let new = delta.new_since(&listing, collection.kind).len();
+    check!(new == 0, "an item was removed, and {new} are new");
     let rest = listing.upserted.iter().map(|meta| meta.id.as_str()).find(|other| {
         *other != id
             && (delta.vanished.iter().any(|gone| gone == other) || (delta.complete && !delta.there().contains(other)))

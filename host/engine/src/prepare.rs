@@ -21,6 +21,9 @@ use crate::{
     spots::Spot,
 };
 
+/// The attribute of what is no item, with the reason: see `docs/contract.md`.
+const UNREADABLE: &str = "unreadable";
+
 /// The name under which a conversion of line ends is recorded.
 pub const CRLF: &str = "crlf";
 
@@ -100,12 +103,18 @@ pub async fn read(
             }
         };
         match fingerprint(&item).await {
-            Ok(fingerprint) => out.push(Undecided {
-                record,
-                item,
-                fingerprint,
-                decision,
-            }),
+            Ok(fingerprint) => match unreadable(&item) {
+                Some(failure) => {
+                    let one = (&record, &item, fingerprint);
+                    set_aside(context, collection, facts, one, failure, batch).await?;
+                }
+                None => out.push(Undecided {
+                    record,
+                    item,
+                    fingerprint,
+                    decision,
+                }),
+            },
             Err(error) => {
                 let failure = Failure::Unavailable(format!("the content could not be read: {error}"));
                 context.problem(Problem::new(Some(collection.source.display_path()), "source", &failure));
@@ -192,6 +201,33 @@ pub async fn further_copy(
         copy: true,
         ..ready(one.clone(), content, repairs)
     }))
+}
+
+/// Why this is no item, where the source gave bytes of which it could make nothing.
+pub fn unreadable(item: &Item) -> Option<Failure> {
+    let found = item.meta.attributes.iter().find(|(name, _)| name == UNREADABLE);
+    found.map(|(_, reason)| Failure::Rejected(reason.clone()))
+}
+
+/// What is no item is put nowhere: its bytes go to the quarantine.
+async fn set_aside(
+    context: &Context,
+    collection: &CollectionRecord,
+    facts: &Arc<FolderFacts>,
+    (record, item, print): (&ItemRecord, &Item, Fingerprint),
+    failure: Failure,
+    batch: &mut Batch,
+) -> Result<(), Halt> {
+    if excused(context, collection, facts, record, ("source", &failure), batch)? {
+        return Ok(());
+    }
+    let fate = Fate::Failed {
+        failure,
+        diagnosis: None,
+        quarantine: quarantined(context, &print, (&item.media_type, &item.content)).await,
+    };
+    batch.settle(collection.id, &record.meta.id, fate, Some(print), Vec::new());
+    Ok(())
 }
 
 /// An item that the source did not give.

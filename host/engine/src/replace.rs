@@ -10,7 +10,7 @@ use whimbrel_sandbox::Item;
 use crate::{
     context::{Context, Halt},
     lane::Lanes,
-    prepare::Fetched,
+    prepare::{Fetched, unreadable},
     print::fingerprint,
     report::Problem,
     rules::{OnError, TransformError, Transformed, Undecided, decide_all, failed, transform},
@@ -70,6 +70,10 @@ async fn replace_one(
             return Ok(());
         }
     };
+    if let Some(failure) = unreadable(&item) {
+        tell("source", &failure);
+        return Ok(());
+    }
     let print = match fingerprint(&item).await {
         Ok(print) => print,
         Err(error) => {

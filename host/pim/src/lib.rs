@@ -53,7 +53,7 @@ impl Format {
 /// - what tells a server whether to send invitations, and what it answers (RFC 6638 section 7);
 /// - PRODID and DTSTAMP, which tell who wrote it and when; VERSION, and CALSCALE and METHOD of a calendar;
 /// - KIND and MEMBER of a contact, and what stood for them before vCard 4.0;
-/// - the definition of a time zone that is known by its name.
+/// - the definition of a time zone that is known by its name, or that nothing in the object refers to.
 ///
 /// What cannot be understood is compared as it stands. Of a filter, only the line ends are apart.
 pub fn normal_form(format: Format, object: &[u8]) -> Vec<u8> {

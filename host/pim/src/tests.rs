@@ -153,12 +153,14 @@ fn what_is_broken_is_compared_as_it_stands() {
 fn zones_that_are_known_by_name_need_no_definition() {
     let zone = |name: &str, offset: &str| {
         format!(
-            "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nTZOFFSETTO:{offset}\nTZOFFSETFROM:{offset}\nDTSTART:19700101T000000\nEND:STANDARD\nEND:VTIMEZONE\nEND:VCALENDAR\n"
+            "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nTZOFFSETTO:{offset}\nTZOFFSETFROM:{offset}\nDTSTART:19700101T000000\nEND:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\nDTSTART;TZID=\"Europe/Berlin\":1\nDTEND;VALUE=DATE-TIME;tzid=Our own:1\nEND:VEVENT\nEND:VCALENDAR\n"
         )
     };
     let normal = |name, offset| normal_form(Format::Calendar, zone(name, offset).as_bytes());
     assert_eq!(normal("Europe/Berlin", "+0100"), normal("Europe/Berlin", "+0105"));
     assert_ne!(normal("Our own", "+0100"), normal("Our own", "+0105"));
+    // Nor do those that nothing refers to.
+    assert_eq!(normal("Theirs", "+0100"), normal("Nobody's", "+0105"));
 }
 
 #[test]

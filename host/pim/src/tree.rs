@@ -76,7 +76,7 @@ impl Component {
         let mut parts: Vec<Vec<u8>> = self
             .parts
             .iter()
-            .filter(|part| !canonical::is_known_zone(part))
+            .filter(|part| !canonical::is_known_zone(part) && !self.is_unused_zone(part))
             .map(|part| part.normal(format))
             .collect();
         parts.sort_unstable();
@@ -91,6 +91,37 @@ impl Component {
         parts.iter().for_each(|part| out.extend_from_slice(part));
         out.extend_from_slice(b"END\n");
         out
+    }
+
+    /// Whether a part defines a time zone that nothing beside it refers to.
+    fn is_unused_zone(&self, part: &Component) -> bool {
+        let name = part
+            .line("TZID")
+            .filter(|_| part.is("VTIMEZONE") && self.is("VCALENDAR"));
+        let Some(name) = name.and_then(|line| line.get(value_at(line)?..)) else {
+            return false;
+        };
+        let mut others = self.parts.iter().filter(|other| !other.is("VTIMEZONE"));
+        !others.any(|other| other.refers_to(name.trim_ascii()))
+    }
+
+    /// Whether a line in it bears the name of this time zone.
+    fn refers_to(&self, zone: &[u8]) -> bool {
+        let names = |line: &Vec<u8>| {
+            let head = value_at(line).and_then(|at| line.get(..at - 1)).unwrap_or_default();
+            let mut quoted = false;
+            let mut parameters = head.split(|byte| {
+                quoted ^= *byte == b'"';
+                *byte == b';' && !quoted
+            });
+            parameters.any(|parameter| {
+                let value = parameter
+                    .split_at_checked(5)
+                    .filter(|(name, _)| name.eq_ignore_ascii_case(b"TZID="));
+                value.is_some_and(|(_, value)| value.trim_ascii() == zone || value == [b"\"", zone, b"\""].concat())
+            })
+        };
+        self.lines.iter().any(names) || self.parts.iter().any(|part| part.refers_to(zone))
     }
 
     /// Whether a line tells of who wrote the object, and in what form, and not what it is about.

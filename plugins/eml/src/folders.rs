@@ -4,18 +4,15 @@
 //! that the tree can be copied anywhere: `\ / : * ? " < > | %` and control characters, a dot or a blank at an end, and
 //! the names of Windows' devices.
 
+use whimbrel_folders::portable::{self, NAME_BYTES};
 use whimbrel_plugin::Failure;
 
 use crate::files::has_ending;
 
-/// Bytes that a directory's name has at most.
-const NAME_BYTES: usize = 255;
 /// Bytes of a whole path: an id is no longer.
 const PATH_BYTES: usize = 1000;
 /// Ending of the directory in which Apple Mail keeps a mailbox; no part of its name.
 const BUNDLE: &str = ".mbox";
-/// Names that Windows keeps for itself, with whatever ending.
-const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
 /// Whether a directory of this name is a mailbox of Apple Mail, with its messages somewhere below it.
 pub fn is_bundle(name: &str) -> bool {
@@ -59,58 +56,14 @@ pub fn segment(name: &str) -> String {
         name
     };
     // What merely holds a `%` is no escape.
-    unescape(bare)
+    portable::unescape(bare)
         .filter(|text| escape(text) == bare)
         .unwrap_or_else(|| bare.to_owned())
 }
 
 fn escape(segment: &str) -> String {
-    let last = segment.char_indices().next_back().map_or(0, |(at, _)| at);
     let ending = is_bundle(segment).then(|| segment.len() - BUNDLE.len());
-    let device = is_device(segment);
-    let mut out = String::with_capacity(segment.len());
-    for (at, character) in segment.char_indices() {
-        let edge = (at == 0 && (device || matches!(character, '.' | ' ')))
-            || (at == last && matches!(character, '.' | ' '))
-            || Some(at) == ending;
-        let forbidden = matches!(character, '\\' | '/' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '%');
-        if edge || forbidden || character.is_control() {
-            let mut buffer = [0; 4];
-            for byte in character.encode_utf8(&mut buffer).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
-fn is_device(segment: &str) -> bool {
-    let stem = segment.split('.').next().unwrap_or(segment).trim_end();
-    let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    let numbered = stem.len() - name.len();
-    DEVICES.iter().any(|device| {
-        let takes_number = matches!(*device, "com" | "lpt");
-        name.eq_ignore_ascii_case(device) && numbered == usize::from(takes_number)
-    })
-}
-
-/// Undoes every `%XX`; none where a `%` is not followed by two digits, or the bytes are not UTF-8.
-fn unescape(name: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte == b'%' {
-            let (digits, behind) = rest.split_at_checked(2)?;
-            out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-            rest = behind;
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
+    portable::escape(segment, |at, _| Some(at) == ending)
 }
 
 #[cfg(test)]

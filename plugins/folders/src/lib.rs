@@ -1,4 +1,4 @@
-//! What the connectors that keep mail in a folder share: names and their escapes, roles by name, dates, flags as letters,
+//! What the connectors that keep something in a folder share: names and their escapes, roles by name, dates, flags as letters,
 //! and the granted folder and bodies behind traits, so that a connector's logic runs natively in tests as it runs in the
 //! sandbox.
 
@@ -9,8 +9,10 @@ pub mod hash;
 pub mod head;
 pub mod keywords;
 pub mod letters;
+pub mod lines;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+pub mod portable;
 pub mod roles;
 pub mod sequence;
 pub mod utf7;

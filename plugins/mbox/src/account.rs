@@ -5,18 +5,16 @@ use whimbrel_folders::{Body, Disk, Fetched, roles};
 use whimbrel_plugin::{Change, Collection, Failure, ItemMeta, Page, Pager, Result, Timestamp};
 
 use crate::cursor::{ALWAYS_HASHED, Cursor, Mark, hash, tail};
-use crate::from_line;
-use crate::lines::Lines;
 use crate::names::{self, Spelling};
 use crate::pending;
-use crate::scan::{Cut, Format, Message, Rules, is_mboxcl2, next_message};
+use whimbrel_folders::lines::Lines;
+use whimbrel_spool::scan::{Format, Message, Rules, is_mboxcl2, next_message};
+use whimbrel_spool::{content, from_line};
 
 /// Directories within directories are followed so far.
 const DEPTH: usize = 64;
 /// Bytes that one page reads through at most.
 const PAGE_BYTES: u64 = 256 << 20;
-/// Parts that a message is put together from without copying.
-const PARTS: usize = 200;
 
 /// Spools.
 #[derive(Debug)]
@@ -372,60 +370,10 @@ fn fetch_one<B: Body>(body: &B, lines: &mut Lines<B>, rules: Rules, id: &str) ->
     if lines.next().is_none_or(|line| from_line::date(line.text()).is_none()) {
         return Err(gone());
     }
-    lines.seek(start);
-    let mut cuts: Vec<Cut> = Vec::new();
-    let mut many = false;
-    let message = next_message(lines, rules, &mut |cut| {
-        many = cuts.len() >= PARTS;
-        if !many {
-            push_cut(&mut cuts, cut);
-        }
-    })
-    .filter(|message| !is_internal(message))
-    .ok_or_else(gone)?;
-    let meta = meta(&message);
-    if !many {
-        let mut parts = Vec::new();
-        kept(&message, &cuts, |from, to| parts.push(body.slice(from, to - from)));
-        let content = match &parts[..] {
-            [whole] => whole.slice(0, whole.size()),
-            parts => B::concat(&parts.iter().collect::<Vec<_>>()),
-        };
-        return Ok((meta, content));
-    }
-    // Cut in so many places, it is copied.
-    let content = B::build(|write| {
-        let mut from = message.content;
-        lines.seek(start);
-        let mut copy = |from: u64, to: u64| body.slice(from, to.saturating_sub(from)).pieces(&mut *write);
-        next_message(lines, rules, &mut |(at, length)| {
-            copy(from, at);
-            from = at + length;
-        });
-        copy(from, message.end);
-    });
-    Ok((meta, content))
-}
-
-/// One cut behind another is one.
-fn push_cut(cuts: &mut Vec<Cut>, (at, length): Cut) {
-    match cuts.last_mut() {
-        Some((last, known)) if *last + *known == at => *known += length,
-        _ => cuts.push((at, length)),
-    }
-}
-
-fn kept(message: &Message, cuts: &[Cut], mut each: impl FnMut(u64, u64)) {
-    let mut from = message.content;
-    for &(at, length) in cuts {
-        if at > from {
-            each(from, at);
-        }
-        from = at + length;
-    }
-    if message.end > from {
-        each(from, message.end);
-    }
+    let (message, content) = content::message(body, lines, rules, start)
+        .filter(|(message, _)| !is_internal(message))
+        .ok_or_else(gone)?;
+    Ok((meta(&message), content))
 }
 
 fn is_internal(message: &Message) -> bool {

@@ -6,8 +6,8 @@ use whimbrel_folders::hash::Fnv;
 use whimbrel_folders::{Body, Disk};
 use whimbrel_plugin::Result;
 
-use crate::lines::Lines;
-use crate::marks::{Field, field};
+use whimbrel_folders::lines::Lines;
+use whimbrel_spool::marks::{Field, field};
 
 /// Bytes before the end that are looked at, to tell whether a spool only grew.
 const TAIL: u64 = 4096;

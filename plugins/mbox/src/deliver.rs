@@ -6,12 +6,12 @@ use whimbrel_plugin::{Collection, Failure, ItemMeta, Placement, Result};
 
 use crate::account::Account;
 use crate::cursor::Cursor;
-use crate::lines::Lines;
-use crate::marks;
 use crate::names;
 use crate::pending;
-use crate::scan::Format;
 use whimbrel_folders::dates::asctime;
+use whimbrel_folders::lines::Lines;
+use whimbrel_spool::marks;
+use whimbrel_spool::scan::Format;
 
 /// Parts that a message is put together from without copying.
 const PARTS: usize = 200;

@@ -4,14 +4,10 @@ mod account;
 mod cursor;
 mod deliver;
 mod destination;
-mod from_line;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod lines;
-mod marks;
 mod names;
 mod pending;
-mod scan;
 mod settings;
 mod source;
 

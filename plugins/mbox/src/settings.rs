@@ -7,7 +7,7 @@ use whimbrel_plugin::{Result, Settings};
 
 use crate::account::{Account, Choices};
 use crate::names::Spelling;
-use crate::scan::Format;
+use whimbrel_spool::scan::Format;
 
 /// JSON Schema of the settings.
 pub const SETTINGS_SCHEMA: &str = include_str!("settings.json");

@@ -8,7 +8,7 @@ use whimbrel_folders::memory::{Bytes, MemoryDisk};
 use whimbrel_plugin::{Change, Collection, Connector, ItemMeta, Page, Timestamp};
 
 use crate::account::{Account, Choices};
-use crate::scan::Format;
+use whimbrel_spool::scan::Format;
 
 type Memory = Account<MemoryDisk>;
 

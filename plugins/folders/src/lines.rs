@@ -1,6 +1,6 @@
 //! Lines of a body of any size, without copying each of them.
 
-use whimbrel_folders::Body;
+use crate::Body;
 
 /// Bytes that are read at once.
 const PIECE: u32 = 256 << 10;
@@ -19,13 +19,13 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Without LF or CRLF.
+    /// Without LF, CRLF or CR.
     pub fn text(&self) -> &'a [u8] {
         let bytes = self.bytes.strip_suffix(b"\n").unwrap_or(self.bytes);
         bytes.strip_suffix(b"\r").unwrap_or(bytes)
     }
 
-    /// Whether it is an end and nothing else.
+    /// Whether it is LF or CRLF and nothing else.
     pub fn is_blank(&self) -> bool {
         matches!(self.bytes, b"\n" | b"\r\n")
     }
@@ -47,6 +47,8 @@ pub struct Lines<'a, B> {
     /// What of the buffer is used up.
     used: usize,
     long: Vec<u8>,
+    /// What ends a line.
+    terminator: u8,
 }
 
 impl<'a, B: Body> Lines<'a, B> {
@@ -59,7 +61,15 @@ impl<'a, B: Body> Lines<'a, B> {
             start: 0,
             used: 0,
             long: Vec::new(),
+            terminator: b'\n',
         }
+    }
+
+    /// Lines end with this byte, and not with LF.
+    #[must_use]
+    pub fn ending_with(mut self, terminator: u8) -> Self {
+        self.terminator = terminator;
+        self
     }
 
     /// Where the next line begins.
@@ -108,6 +118,10 @@ impl<'a, B: Body> Lines<'a, B> {
     }
 
     /// The next line; none at the end.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a line borrows from the reader, which no iterator's can"
+    )]
     pub fn next(&mut self) -> Option<Line<'_>> {
         if self.used == self.buffer.len() && !self.fill() {
             return None;
@@ -116,7 +130,7 @@ impl<'a, B: Body> Lines<'a, B> {
         let mut searched = 0;
         loop {
             let rest = &self.buffer[self.used + searched..];
-            if let Some(at) = memchr::memchr(b'\n', rest) {
+            if let Some(at) = memchr::memchr(self.terminator, rest) {
                 let length = searched + at + 1;
                 let start = self.used;
                 self.used += length;
@@ -148,7 +162,7 @@ impl<'a, B: Body> Lines<'a, B> {
         self.long.clear();
         self.long.extend_from_slice(&self.buffer[self.used..self.used + SHOWN]);
         loop {
-            match memchr::memchr(b'\n', &self.buffer[self.used..]) {
+            match memchr::memchr(self.terminator, &self.buffer[self.used..]) {
                 Some(at) => {
                     self.used += at + 1;
                     break;
@@ -172,8 +186,8 @@ impl<'a, B: Body> Lines<'a, B> {
 
 #[cfg(test)]
 mod tests {
+    use crate::memory::Bytes;
     use proptest::prelude::*;
-    use whimbrel_folders::memory::Bytes;
 
     use super::*;
 
@@ -201,6 +215,17 @@ mod tests {
             seen,
             [(0, SHOWN, 1_000_001), (1_000_001, 6, 6), (1_000_007, SHOWN, 300_000)]
         );
+    }
+
+    #[test]
+    fn lines_end_where_they_are_said_to() {
+        let body = Bytes::from_bytes(b"a\rb\r\rc");
+        let mut lines = Lines::new(&body, u64::MAX).ending_with(b'\r');
+        let mut texts = Vec::new();
+        while let Some(line) = lines.next() {
+            texts.push(line.text().to_vec());
+        }
+        assert_eq!(texts, [&b"a"[..], b"b", b"", b"c"]);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use whimbrel_folders::Body;
 use whimbrel_folders::hash::Fnv;
 
 use crate::from_line;
-use crate::lines::{Line, Lines};
 use crate::marks::{Field, MASK, Marks, field};
 use whimbrel_folders::dates::Date;
+use whimbrel_folders::lines::{Line, Lines};
 
 /// How a spool keeps lines of a message that look like a From_ line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -57,6 +57,8 @@ pub struct Marks {
     pub flags: Vec<String>,
     /// Of the provider.
     pub labels: Vec<String>,
+    /// All that `X-Gmail-Labels` names, as it is written there.
+    pub gmail: Vec<String>,
 }
 
 impl Marks {
@@ -111,6 +113,7 @@ impl Marks {
         if !labels.iter().any(|label| label.eq_ignore_ascii_case("Unread")) {
             self.flag("\\Seen");
         }
+        self.gmail.extend(labels.iter().cloned());
         for label in labels {
             match label.to_ascii_lowercase().as_str() {
                 "unread" | "opened" => {}
@@ -129,7 +132,7 @@ impl Marks {
 }
 
 /// Labels of a list: `a,"b, c",d`. A quote within quotes is doubled or has a `\` before it.
-fn split_labels(text: &str) -> Vec<String> {
+pub fn split_labels(text: &str) -> Vec<String> {
     let (mut labels, mut label, mut quoted) = (Vec::new(), String::new(), false);
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -150,7 +153,7 @@ fn split_labels(text: &str) -> Vec<String> {
 }
 
 /// Encoded words (RFC 2047) as text; what cannot be decoded stays as it is.
-fn decode_words(text: &str) -> String {
+pub fn decode_words(text: &str) -> String {
     let mut out: Vec<u8> = Vec::new();
     let mut rest = text;
     let mut after_word = false;
