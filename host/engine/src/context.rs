@@ -11,6 +11,7 @@ use whimbrel_rules::{MailboxFacts, RuleError, Step};
 
 use crate::{
     Provider, Stop,
+    attempts::Attempts,
     faults::{
         Class,
         class::concerns_part,
@@ -87,6 +88,8 @@ pub struct Context {
     pub facts: Arc<MailboxFacts>,
     /// The destination collections that rules send items to.
     pub routes: Routes,
+    /// What was sent to replace something and is not answered.
+    pub attempts: Attempts,
     /// Orphans that are spoken for.
     pub claims: Claims,
     /// What was done so far.
@@ -131,6 +134,7 @@ impl Context {
             parking: Mutex::default(),
             shared,
             routes: Routes::default(),
+            attempts: Attempts::default(),
             claims: Claims::default(),
             worked: Mutex::default(),
             problems: Mutex::default(),

@@ -23,6 +23,7 @@ mod lane;
 
 mod aside;
 mod assess;
+mod attempts;
 mod check;
 mod connector;
 mod context;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use whimbrel_ledger::{CollectionRecord, Totals};
-use whimbrel_model::Failure;
+use whimbrel_model::{Failure, Kind};
 use whimbrel_sandbox::{Connection, Usage};
 
 use crate::{Provider, faults::Parked, remedy::remedy, rules::RuleCount};
@@ -201,6 +201,9 @@ impl ConnectorReport {
 pub struct MailboxReport {
     /// The admin's name for it.
     pub name: String,
+    /// What its items are, to call them by their name.
+    #[serde(skip)]
+    pub kind: Kind,
     /// Where it stands, over all runs.
     #[serde(flatten)]
     pub counts: Counts,

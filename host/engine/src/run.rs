@@ -230,6 +230,7 @@ impl Job {
         } = self.done;
         Ok(MailboxReport {
             counts: Counts::of(&ledger.collections(id)?, self.worked.as_secs_f64()),
+            kind: self.mailbox.destination.kind(),
             name: self.mailbox.name,
             worked,
             problems,
@@ -325,10 +326,11 @@ pub fn status(ledger: &Ledger, only: Option<&[String]>) -> Result<Report, Engine
     let mut reports = Vec::new();
     for (id, name) in ledger.mailboxes()? {
         if only.is_none_or(|only| only.contains(&name)) {
-            let counts = Counts::of(&ledger.collections(id)?, 0.0);
+            let collections = ledger.collections(id)?;
             reports.push(MailboxReport {
                 name,
-                counts,
+                kind: collections.first().map(|first| first.source.kind).unwrap_or_default(),
+                counts: Counts::of(&collections, 0.0),
                 parked: parking::noted(ledger, id)?,
                 ..MailboxReport::default()
             });

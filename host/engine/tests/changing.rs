@@ -228,7 +228,7 @@ proptest! {
                     source.change("Work", *uid, &event(at, &summary));
                 }
             }
-            for _ in 0..30 {
+            for _ in 0..100 {
                 run(&mut bench, &source, &destination).await;
             }
             let report = run(&mut bench, &source, &destination).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use whimbrel_engine::{ConnectorReport, Counts, MailboxReport, Report};
+use whimbrel_model::Kind;
 
 use super::safe;
 use super::table::{Rows, count, plural};
@@ -82,27 +83,32 @@ pub fn rules<'a>(mailboxes: impl IntoIterator<Item = &'a MailboxReport>) -> Stri
     format!("\nWhat the rules did:\n{}{more}", rows.render())
 }
 
+/// What the items of a report are called, one of them.
+pub fn noun(report: &Report) -> &'static str {
+    match report.mailboxes.iter().all(|mailbox| mailbox.kind == Kind::Message) {
+        true => "message",
+        false => "item",
+    }
+}
+
 /// What this run did, in a sentence.
 pub fn worked(report: &Report) -> String {
     let sum = |of: fn(&MailboxReport) -> u64| report.mailboxes.iter().map(of).sum::<u64>();
+    let one = noun(report);
     let mut parts = Vec::new();
-    for (number, one, verb) in [
-        (sum(|it| it.worked.copied), "message", "copied"),
-        (sum(|it| it.worked.merged), "message", "merged with equal ones"),
-        (sum(|it| it.worked.marked), "message", "marked anew"),
+    for (number, what, verb) in [
+        (sum(|it| it.worked.copied), one, "copied"),
+        (sum(|it| it.worked.merged), one, "merged with equal ones"),
+        (sum(|it| it.worked.marked), one, "marked anew"),
         (sum(|it| it.worked.replaced), "item", "replaced by what they are now"),
-        (sum(|it| it.worked.relocated), "message", "moved on the server"),
-        (sum(|it| it.worked.adopted), "message", "known again under new ids"),
-        (
-            sum(|it| it.worked.settled),
-            "message",
-            "found in place after an interruption",
-        ),
-        (sum(|it| it.worked.vanished), "message", "gone at the source"),
-        (sum(|it| it.worked.trashed), "message", "moved to the trash"),
+        (sum(|it| it.worked.relocated), one, "moved on the server"),
+        (sum(|it| it.worked.adopted), one, "known again under new ids"),
+        (sum(|it| it.worked.settled), one, "found in place after an interruption"),
+        (sum(|it| it.worked.vanished), one, "gone at the source"),
+        (sum(|it| it.worked.trashed), one, "moved to the trash"),
     ] {
         if number > 0 {
-            parts.push(format!("{} {verb}", plural(number, one)));
+            parts.push(format!("{} {verb}", plural(number, what)));
         }
     }
     let bytes = sum(|it| it.worked.bytes);
@@ -178,7 +184,12 @@ fn details(mailbox: &MailboxReport) -> String {
         out += &tried(&mailbox.name, connector);
     }
     if mailbox.counts.failed > 0 {
-        let failed = plural(mailbox.counts.failed, "message");
+        let one = if mailbox.kind == Kind::Message {
+            "message"
+        } else {
+            "item"
+        };
+        let failed = plural(mailbox.counts.failed, one);
         let name = safe(&mailbox.name);
         out += &format!(
             "\n• {name}: {failed} failed; `whimbrel events --only {name}` tells why, `whimbrel retry` tries again"
@@ -293,6 +304,9 @@ mod tests {
             "7 messages copied, 1 message merged with equal ones; 2.0 KiB in 0.5 s."
         );
         assert!(worked(&Report::new(Vec::new(), 0.1, false)).starts_with("Nothing was new"));
+        let mut mixed = sample();
+        mixed.mailboxes[1].kind = Kind::Event;
+        assert!(worked(&mixed).starts_with("7 items copied"), "{}", worked(&mixed));
     }
 
     #[test]

@@ -105,9 +105,13 @@ pub fn finish(report: &Report, document: Value, output: Output) -> Exit {
     output.say(reports::report(report));
     output.say(format!("\n{}", reports::worked(report)));
     output.say(match exit {
-        Exit::Interrupted => "Interrupted. Everything done is recorded: run it again to go on.",
-        Exit::Ok => "Every message found is accounted for. Run it again at any time to catch up with the source.",
-        _ => "Not everything is done: see above. Run it again once the causes are gone; nothing is copied twice.",
+        Exit::Interrupted => "Interrupted. Everything done is recorded: run it again to go on.".to_owned(),
+        Exit::Ok => format!(
+            "Every {} found is accounted for. Run it again at any time to catch up with the source.",
+            reports::noun(report)
+        ),
+        _ => "Not everything is done: see above. Run it again once the causes are gone; nothing is copied twice."
+            .to_owned(),
     });
     exit
 }

@@ -22,6 +22,8 @@ pub enum Change {
     OtherFlags,
     /// Another head.
     OtherHeaders,
+    /// Another calendar object, contact or filter.
+    OtherContent,
     /// Other attachments go to files.
     OtherAttachments,
     /// The old version decided, the new one fails.
@@ -32,7 +34,7 @@ pub enum Change {
 
 impl Change {
     /// All, the gravest first.
-    pub const ALL: [Change; 10] = [
+    pub const ALL: [Change; 11] = [
         Change::NewError,
         Change::NoLongerError,
         Change::NewlySkipped,
@@ -42,6 +44,7 @@ impl Change {
         Change::OtherCopies,
         Change::OtherFlags,
         Change::OtherHeaders,
+        Change::OtherContent,
         Change::OtherAttachments,
     ];
 
@@ -62,6 +65,7 @@ impl Change {
             Change::OtherCopies => format!("copies {what} to other folders"),
             Change::OtherFlags => format!("marks {what} otherwise"),
             Change::OtherHeaders => format!("edits the head of {what} otherwise"),
+            Change::OtherContent => format!("changes what is in {what} otherwise"),
             Change::OtherAttachments => format!("detaches other attachments of {what}"),
         }
     }
@@ -197,6 +201,7 @@ fn ways(old: &Effect, new: &Effect) -> Vec<Change> {
             set(&old.flags_after) != set(&new.flags_after) || set(&old.labels_after) != set(&new.labels_after),
         ),
         (Change::OtherHeaders, head(old) != head(new)),
+        (Change::OtherContent, old.content_hash != new.content_hash),
         (Change::OtherAttachments, old.detach != new.detach),
     ];
     found
@@ -253,6 +258,10 @@ fn told(change: Change, effect: &Effect) -> String {
                 lines.join(" ")
             }
         }
+        Change::OtherContent => match effect.content.as_slice() {
+            [] => "its content as it is".to_owned(),
+            changes => changes.join(", "),
+        },
         Change::OtherAttachments => match effect.detach {
             Some(detach) => format!(
                 "detaches attachments of {} bytes and more",

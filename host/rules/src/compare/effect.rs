@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use whimbrel_mail::{Content, Head};
-use whimbrel_model::display_path;
+use whimbrel_model::{Hash, display_path};
 
 use crate::decision::{Decision, Detach, Step, Wanted};
 use crate::facts::MessageFacts;
@@ -52,6 +52,9 @@ pub struct Effect {
     pub headers: Vec<HeaderChange>,
     /// What changes in a calendar object, a contact or a filter: `rewrote ATTENDEE (2)`.
     pub content: Vec<String>,
+    /// Of the item after these changes, where there are any.
+    #[serde(skip)]
+    pub content_hash: Option<Hash>,
     /// A DKIM signature no longer fits.
     pub broke_dkim: bool,
     /// Addresses were left as they are, since the message is signed.
@@ -185,8 +188,10 @@ fn decide(
                     whimbrel_pim::apply(format, &bytes, &decision.changes).map_err(|error| error.to_string())
                 });
             let changed = changed.map_err(|message| problem(rules, message))?;
-            let changes = changed.map(|edited| edited.changes).unwrap_or_default();
-            effect.content = changes.iter().map(ToString::to_string).collect();
+            if let Some(edited) = changed {
+                effect.content = edited.changes.iter().map(ToString::to_string).collect();
+                effect.content_hash = Some(Hash(*blake3::hash(&edited.bytes).as_bytes()));
+            }
         }
         if !decision.edits.is_empty() {
             let Some(content) = content else { return Ok(false) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use whimbrel_mail::Content;
-use whimbrel_model::{ItemMeta, Role};
+use whimbrel_model::{ItemMeta, Kind, Role};
 use whimbrel_rules::compare::{Change, Difference, Effect, Summary, effect, effect_by_facts};
 use whimbrel_rules::{Detach, FolderFacts, MailboxFacts, MessageFacts, Options, Rules};
 
@@ -380,4 +380,41 @@ fn every_way_has_a_sentence_for_one_and_for_many() {
     }
     assert_eq!(Change::Rerouted.sentence(1204), "re-routes 1,204 messages");
     assert_eq!(serde_json::to_value(Change::NewlySkipped).unwrap(), "newly-skipped");
+}
+
+#[test]
+fn other_content_is_another_way() {
+    let facts = {
+        let mut facts = facts("Calendar", "7");
+        let folder = FolderFacts {
+            kind: Kind::Event,
+            ..(*facts.folder).clone()
+        };
+        facts.folder = Arc::new(folder);
+        facts
+    };
+    let event =
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nATTENDEE:mailto:a@old.example\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let of = |lines: &str| {
+        let rules = rules(&format!("fn event(e) {{ {lines} }}"));
+        effect(&rules, &facts, Arc::new(Bytes::from_static(event.as_bytes())))
+    };
+    let one = of("e.rewrite_domain(\"old.example\", \"one.example\");");
+    assert_eq!(one.content, ["rewrote ATTENDEE (1)"]);
+    assert!(!one.changes_nothing());
+    for (other, change) in [
+        (
+            "e.rewrite_domain(\"old.example\", \"two.example\");",
+            Some(Change::OtherContent),
+        ),
+        ("", Some(Change::OtherContent)),
+        ("e.rewrite_address(\"a@old.example\", \"a@one.example\");", None),
+        ("e.skip(\"x\");", Some(Change::NewlySkipped)),
+    ] {
+        let mut difference = Difference::new(1);
+        difference.add(&one, &of(other));
+        let found: Vec<Change> = difference.counts.iter().map(|count| count.change).collect();
+        assert_eq!(found, Vec::from_iter(change), "{other}");
+    }
+    assert!(of("e.rewrite_domain(\"nowhere.example\", \"two.example\");").changes_nothing());
 }

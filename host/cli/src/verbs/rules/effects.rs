@@ -61,6 +61,9 @@ fn outcome(effect: &Effect) -> Vec<String> {
     if !names.is_empty() {
         out.push(format!("other headers: {}", names.join(", ")));
     }
+    if !effect.content.is_empty() {
+        out.push(format!("changes in it: {}", effect.content.join(", ")));
+    }
     if effect.broke_dkim {
         out.push("its DKIM signature no longer fits".to_owned());
     }
