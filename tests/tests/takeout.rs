@@ -189,3 +189,62 @@ fn contacts_arrive() {
     export(tree.path());
     objects_arrive(Sort::AddressBooks, tree.path());
 }
+
+#[test]
+fn one_migration_takes_everything_to_its_place() {
+    let tree = scratch::folder("takeout");
+    let expected = export(tree.path());
+    let (mail, dav) = (Dovecot::plain(), Radicale::start());
+    dav.dav().children("/alice/");
+    let mail_alone = [
+        side(tree.path()),
+        imap_side("destination", &mail),
+        mailbox("alice", "{}", &account("alice")),
+    ];
+    // What has no place is told before.
+    let job = Job::new(&mail_alone);
+    let assessed = job.run(&["assess"]);
+    assessed.says(&[
+        "does not hold items of the kind event: 7 in 2 folders would wait",
+        "does not hold items of the kind contact: 5 in 1 folders would wait",
+    ]);
+    job.run(&["plan"]).says(&["unheld"]);
+
+    // With a place for each, all of it goes in one run.
+    let mut parts = mail_alone.to_vec();
+    parts.push(dav.side("part.calendars.destination", "caldav"));
+    parts.push(dav.side("part.contacts.destination", "carddav"));
+    job.rewrite(&parts);
+    let outcome = job.migrate();
+    outcome.adds_up();
+    let moved = |name: &str| outcome.mailbox(name)["moved"].as_u64();
+    assert_eq!(
+        (moved("alice/calendars"), moved("alice/contacts")),
+        (Some(7), Some(5)),
+        "{outcome}"
+    );
+    let allow = Allow {
+        special: true,
+        subscriptions: true,
+        ..Allow::dovecot()
+    };
+    assert_same(&expected, &Account::read(&mut mail.imap("alice")), &allow);
+    for (sort, counts) in [
+        (Sort::Calendars, vec![("Arbeit", 3), ("Familie", 4)]),
+        (Sort::AddressBooks, vec![("Alle Kontakte", 5)]),
+    ] {
+        let books = dav.dav().books(sort, "/alice/");
+        let found: Vec<(&str, usize)> = books.iter().map(|(name, it)| (name.as_str(), it.len())).collect();
+        assert_eq!(found, counts);
+    }
+    let verified = job.run(&["verify", "--deep"]);
+    verified.expect(0);
+    assert_eq!(verified.json()["total"]["verdict"]["grade"], "perfect", "{verified}");
+    assert_eq!(job.migrate().worked("copied"), 0);
+    let report = job.run(&["report"]);
+    report.expect(0);
+    assert_eq!(
+        report.json()["destination"]["connectors"],
+        serde_json::json!(["imap", "caldav", "carddav"])
+    );
+}

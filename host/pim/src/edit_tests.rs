@@ -182,7 +182,7 @@ fn long_lines_are_folded_and_in_no_character() {
     );
     assert_eq!(
         Object::read(Format::Calendar, new.as_bytes()).values("LOCATION"),
-        [long.clone()]
+        std::slice::from_ref(&long)
     );
     let old = "BEGIN:VCARD\r\nVERSION:2.1\r\nEND:VCARD\r\n";
     let (new, _) = edited(Format::Card, old, &[set("NOTE", &long)]);
