@@ -177,6 +177,26 @@ fn address_books_from_cyrus_to_radicale() {
     there_and_again(&cyrus(), &Radicale::start(), Sort::AddressBooks);
 }
 
+#[test]
+fn calendars_from_cyrus_to_radicale() {
+    there_and_again(&cyrus(), &Radicale::start(), Sort::Calendars);
+}
+
+#[test]
+fn calendars_from_xandikos_to_cyrus() {
+    there_and_again(&Xandikos::start(), &cyrus(), Sort::Calendars);
+}
+
+#[test]
+fn address_books_from_cyrus_to_xandikos() {
+    there_and_again(&cyrus(), &Xandikos::start(), Sort::AddressBooks);
+}
+
+#[test]
+fn address_books_from_radicale_to_cyrus() {
+    there_and_again(&Radicale::start(), &cyrus(), Sort::AddressBooks);
+}
+
 /// Every event takes place when it did, for five years: expanded by independent libraries at both sides.
 fn the_same_days(from: &dyn DavServer, to: &dyn DavServer) {
     let dav = from.dav();

@@ -98,6 +98,13 @@ pub fn calendar_objects() -> Vec<(String, String)> {
                 "BEGIN:VTODO\nUID:task@example.org\n{stamp}DUE:20210901T080000Z\nSUMMARY:To be done\nPRIORITY:1\nPERCENT-COMPLETE:40\nSTATUS:IN-PROCESS\nEND:VTODO\n"
             ),
         ),
+        (
+            "subtask",
+            false,
+            format!(
+                "BEGIN:VTODO\nUID:subtask@example.org\n{stamp}RELATED-TO;RELTYPE=PARENT:task@example.org\nSUMMARY:The first step\nPERCENT-COMPLETE:100\nSTATUS:COMPLETED\nCOMPLETED:20210830T120000Z\nEND:VTODO\n"
+            ),
+        ),
     ];
     objects
         .into_iter()
