@@ -177,6 +177,20 @@ fn mail_calendars_contacts_and_filters_go_together() {
     all.expect(0);
     assert_eq!(all.worked("copied"), 1, "{all}");
     assert_eq!(there(&to_dav, Sort::Calendars), there(&from.dav, Sort::Calendars));
+    for (named, parts) in [("alice", 4), ("alice/filters", 1)] {
+        let trail = job.run(&["events", "--only", named]);
+        trail.expect(0);
+        let names: BTreeSet<String> = trail
+            .stdout
+            .lines()
+            .filter_map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).ok()?["mailbox"]
+                    .as_str()
+                    .map(str::to_owned)
+            })
+            .collect();
+        assert_eq!(names.len(), parts, "{names:?}");
+    }
 }
 
 #[test]

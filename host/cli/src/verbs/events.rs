@@ -14,7 +14,9 @@ use crate::session::{open_ledger, settings};
 pub fn run(global: &Global, only: &[String], after: Option<u64>, output: Output) -> Result<Exit> {
     let settings = settings(global, only)?;
     let ledger = open_ledger(&settings, false)?;
-    let wanted = |event: &Event| only.is_empty() || event.mailbox.as_ref().is_some_and(|name| only.contains(name));
+    // Each with all of its parts.
+    let named = |name: &String| settings.mailboxes.iter().any(|mailbox| mailbox.name == *name);
+    let wanted = |event: &Event| only.is_empty() || event.mailbox.as_ref().is_some_and(named);
     for event in ledger.events(after) {
         let event = event.map_err(|error| Box::new(failures::ledger(&error)))?;
         if wanted(&event) {
