@@ -58,6 +58,10 @@ fn lowest(error: &reqwest::Error) -> Option<&io::Error> {
         found = error.downcast_ref::<io::Error>().or(found);
         next = error.source();
     }
+    // One that is wrapped in another is none of the sources.
+    while let Some(inner) = found.and_then(|error| error.get_ref()?.downcast_ref::<io::Error>()) {
+        found = Some(inner);
+    }
     found
 }
 
