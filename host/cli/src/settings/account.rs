@@ -96,19 +96,19 @@ impl Account {
         Ok(Credentials::Login { user, tokens })
     }
 
-    /// With what it does not say itself as in the account of the first part: who logs in and how, and where the connector is
-    /// the same, everything.
-    pub fn after(mut self, first: &Self, same_connector: bool) -> Self {
+    /// With what it does not say itself as in the account of the first part: who logs in and how, and where both share a
+    /// side of the settings, everything.
+    pub fn after(mut self, first: &Self, same_side: bool) -> Self {
         for (key, value) in &first.values {
-            if (same_connector || key == "user") && !self.values.contains_key(key) {
+            if (same_side || key == "user") && !self.values.contains_key(key) {
                 self.values.insert(key.clone(), value.clone());
-                self.inherited.user |= key == "user" && !same_connector;
+                self.inherited.user |= key == "user" && !same_side;
             }
         }
         if self.way_in().is_none() {
             self.secret.clone_from(&first.secret);
             self.login.clone_from(&first.login);
-            self.inherited.way_in = !same_connector;
+            self.inherited.way_in = !same_side;
         }
         self
     }

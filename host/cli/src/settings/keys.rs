@@ -138,7 +138,7 @@ pub const MAILBOX_PART: &[Key] = &[
         false,
         "{}",
         "The account of this part at the source. What is not said here is as in the mailbox's own `source`: `user` and secret, and \
-         where the connector is the same, everything.",
+         where the part names no side of its own, everything.",
     ),
     key(
         "destination",

@@ -167,7 +167,7 @@ pub fn own(findings: &mut Findings, base: &Path, mailbox: &DeTable<'_>, parts: &
 }
 
 /// Each mailbox once for each of its parts. A part logs in as the first one does, unless the mailbox says otherwise; where
-/// the connector is the same, it is told the same.
+/// both share a side of the settings, it is told the same.
 pub fn split(wholes: Vec<Whole>, parts: &[Part]) -> Vec<Mailbox> {
     let mut all = Vec::new();
     for whole in wholes {
@@ -180,10 +180,10 @@ pub fn split(wholes: Vec<Whole>, parts: &[Part]) -> Vec<Mailbox> {
                 0 => (own.source, own.destination),
                 _ => (
                     own.source
-                        .after(&first.source, part.source.connector == parts[0].source.connector),
+                        .after(&first.source, part.source.section == parts[0].source.section),
                     own.destination.after(
                         &first.destination,
-                        part.destination.connector == parts[0].destination.connector,
+                        part.destination.section == parts[0].destination.section,
                     ),
                 ),
             };

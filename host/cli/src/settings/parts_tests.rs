@@ -81,17 +81,26 @@ fn a_part_logs_in_as_the_first_one_unless_it_says_otherwise() {
 }
 
 #[test]
-fn the_same_connector_is_told_the_same() {
+fn who_shares_a_side_is_told_the_same_and_no_other_server_is() {
     let text = with_parts("").replace(
         "source = { user = \"alice@old.example\",",
         "source = { user = \"alice@old.example\", host = \"one.example\",",
     );
     let settings = parse(&text).unwrap();
+    for part in &settings.mailboxes[1..] {
+        assert!(
+            !part.source.values.contains_key("host"),
+            "{} has a server of its own",
+            part.name
+        );
+        assert_eq!(part.source.values["user"], "alice@old.example");
+    }
+    let shared = text.replace("[part.archive.source]", "[part.archive.destination]");
+    let settings = parse(&shared).unwrap();
     assert_eq!(
         settings.mailboxes[1].source.values["host"], "one.example",
-        "imap, as the mail"
+        "as the mail"
     );
-    assert!(!settings.mailboxes[2].source.values.contains_key("host"), "caldav");
 }
 
 #[test]
