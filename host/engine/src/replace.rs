@@ -40,8 +40,8 @@ pub async fn replace(
     let sent = changed
         .iter()
         .map(|one| (collection, one.record.meta.id.as_str(), one.wanted().transport));
-    context.attempts.begin(ledger, mailbox, sent)?;
     if !changed.is_empty() {
+        context.attempts.begin(ledger, mailbox, sent)?;
         context.flush().await?;
     }
     let (mut answered, mut halt) = (Vec::with_capacity(changed.len()), None);
@@ -61,8 +61,10 @@ pub async fn replace(
     }
     // Whatever ended this: what was replaced is recorded.
     context.commit(batch, Durability::Flush).await?;
-    let answered = answered.iter().map(|id| (collection, id.as_str()));
-    context.attempts.end(ledger, mailbox, answered)?;
+    if !answered.is_empty() {
+        let answered = answered.iter().map(|id| (collection, id.as_str()));
+        context.attempts.end(ledger, mailbox, answered)?;
+    }
     halt.map_or(Ok(()), Err)
 }
 
