@@ -288,19 +288,20 @@ impl Rules {
                 content.cloned(),
             ))
         };
+        let first = state();
         let hook = match facts.folder.kind {
             Kind::Contact => Hook::Contact,
             Kind::Filter => Hook::Filter,
             // Only the content tells a task from an event.
             _ if content.is_none() => return Ok(None),
-            _ if state().is_task().unwrap_or(false) => Hook::Task,
+            _ if first.is_task().unwrap_or(false) => Hook::Task,
             _ => Hook::Event,
         };
         if !self.has(hook) {
             return Ok(Some(Decision::default()));
         }
-        let once = |rules: &Self| rules.item_once(hook, &state());
-        once(self).map_err(|error| self.located(hook, error, |twin| drop(once(twin))))
+        self.item_once(hook, &first)
+            .map_err(|error| self.located(hook, error, |twin| drop(twin.item_once(hook, &state()))))
     }
 
     fn item_once(&self, hook: Hook, state: &Arc<ItemState>) -> Result<Option<Decision>, RuleError> {
