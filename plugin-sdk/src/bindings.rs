@@ -14,7 +14,7 @@
 /// A provider that can be read and written.
 pub mod connector {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "connector",
         generate_all,
         pub_export_macro: true,
@@ -28,7 +28,7 @@ pub mod connector {
 /// code is to be linked with; the traits are those of [`connector`].
 pub mod reader {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "reader",
         with: {
             "whimbrel:connector/types@0.1.0": super::connector::whimbrel::connector::types,
