@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER: &str = "Exit codes: 0 all well; 1 the program failed; 2 bad usage or settings; 3 finished, but some items or \
                      mailboxes failed; 4 verification found a difference, or a proof or signature does not hold; 130 \
@@ -18,11 +18,14 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+/// The settings file where none is named.
+pub const SETTINGS: &str = "whimbrel.toml";
+
 /// What every verb knows.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The settings file.
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "whimbrel.toml")]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = SETTINGS)]
     pub config: PathBuf,
     /// Machine-readable output on standard output.
     #[arg(long, global = true)]
@@ -331,6 +334,36 @@ pub enum SecretsVerb {
     },
 }
 
+/// What a connector's project is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// With the SDK and nothing but cargo.
+    Rust,
+    /// With componentize-py.
+    Python,
+    /// With componentize-js.
+    Javascript,
+}
+
+impl Language {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+            Self::Javascript => "javascript",
+        }
+    }
+}
+
+/// Where connectors are installed.
+#[derive(Debug, Clone, Args)]
+pub struct Into {
+    /// The plugin folder; where nothing is said, the first of --plugins and WHIMBREL_PLUGINS, else the user's own.
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+}
+
 /// What to do with connectors.
 #[derive(Debug, Subcommand)]
 pub enum PluginVerb {
@@ -351,6 +384,93 @@ pub enum PluginVerb {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+    },
+    /// Make a project for a connector of your own: it builds, passes the suite, and reads like an example.
+    New {
+        /// What it is to be called: lower-case letters, digits and `-`.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What it is written in.
+        #[arg(long, value_enum, value_name = "LANGUAGE")]
+        lang: Language,
+        /// Where; a new folder of its name where nothing is said.
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+    /// Make one checked component of a project, a core module or a component.
+    Build {
+        /// The project's folder, or a .wasm.
+        #[arg(value_name = "PROJECT|FILE", default_value = ".")]
+        place: PathBuf,
+        /// Where to; build/NAME.wasm in the project where nothing is said.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Keep the names of functions: the stacks of traps are readable, and the component is larger.
+        #[arg(long)]
+        names: bool,
+    },
+    /// Run the conformance suite over a connector, on the accounts of its connector.toml: the one that --config names, or the
+    /// nearest in the folders above the .wasm.
+    Test {
+        /// The .wasm.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What SHOULD hold has to hold, and nothing is skipped for want of a stand-in that can.
+        #[arg(long)]
+        strict: bool,
+        /// Only the cases whose id begins so, e.g. changes/ or put/order.
+        #[arg(long, value_name = "CASE", num_args = 1.., value_delimiter = ',')]
+        only: Vec<String>,
+        /// Write the outcome in the form of JUnit, too.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Open a connector and make calls by hand: `collections`, `changes INBOX`, `fetch INBOX ID`, `put INBOX FILE`…; without
+    /// a call, at a prompt, where a connector that is built anew is loaded anew. On the accounts of its connector.toml, as
+    /// `plugin test`.
+    Try {
+        /// The .wasm.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Show each call of the host, with its time and sizes.
+        #[arg(long)]
+        trace: bool,
+        /// The call; `help` lists them.
+        #[arg(value_name = "CALL", trailing_var_arg = true, allow_hyphen_values = true)]
+        call: Vec<String>,
+    },
+    /// Put connectors into the plugin folder, versions side by side: checks them, shows what they ask for, and notes that in the
+    /// folder's connectors.lock.
+    Install {
+        /// A .wasm, a folder of them, or oci://HOST/NAME:TAG.
+        #[arg(value_name = "FILE|DIR|ADDRESS")]
+        from: String,
+        #[command(flatten)]
+        into: Into,
+        /// Whose it must be: the public key in a PEM file, or its 64 hexadecimal digits. Those that the settings trust count too.
+        #[arg(long, value_name = "KEY")]
+        key: Vec<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take an installed connector out of the plugin folder.
+    Remove {
+        /// NAME@VERSION, or NAME where one version is installed.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// Put a connector with its signature into a registry, for others to install. Logs in with WHIMBREL_REGISTRY_USER and
+    /// WHIMBREL_REGISTRY_PASSWORD where they are set.
+    Publish {
+        /// The .wasm.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where: oci://HOST/NAME:TAG.
+        #[arg(value_name = "ADDRESS")]
+        to: String,
     },
     /// Make a key to sign connectors with: NAME.key, to be kept secret, and NAME.pem, to be given away.
     Keygen {

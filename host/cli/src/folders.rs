@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use crate::problem::{Problem, Result};
 use crate::settings::nearest;
 
@@ -14,12 +16,13 @@ pub const VARIABLE: &str = "WHIMBREL_PLUGINS";
 pub struct PluginFolders(Vec<PathBuf>);
 
 impl PluginFolders {
-    /// `named` by `--plugins`, then those of `variable`, then those that belong to the `executable`: `plugins` beside it,
-    /// `plugins` and `lib/whimbrel/plugins` one folder up.
-    pub fn new(named: &[PathBuf], variable: Option<&OsStr>, executable: Option<&Path>) -> Self {
+    /// `named` by `--plugins`, then those of `variable`, then that of the user, then those that belong to the `executable`:
+    /// `plugins` beside it, `plugins` and `lib/whimbrel/plugins` one folder up.
+    pub fn new(named: &[PathBuf], variable: Option<&OsStr>, user: Option<&Path>, executable: Option<&Path>) -> Self {
         let mut folders = named.to_vec();
         let variable = variable.map(std::env::split_paths).into_iter().flatten();
         folders.extend(variable.filter(|path| !path.as_os_str().is_empty()));
+        folders.extend(user.map(Path::to_owned));
         if let Some(beside) = executable.and_then(Path::parent) {
             folders.push(beside.join("plugins"));
             if let Some(above) = beside.parent() {
@@ -40,10 +43,21 @@ impl PluginFolders {
     /// Of this process.
     pub fn of_process(named: &[PathBuf]) -> Self {
         let executable = std::env::current_exe().and_then(std::fs::canonicalize).ok();
-        Self::new(named, std::env::var_os(VARIABLE).as_deref(), executable.as_deref())
+        let variable = std::env::var_os(VARIABLE);
+        Self::new(named, variable.as_deref(), of_user().as_deref(), executable.as_deref())
     }
 
-    /// The component of this name, or at this path, which may be relative to `base`. The error lists where was looked.
+    /// Where connectors are installed: the first folder that is named by option or variable, else that of the user.
+    pub fn to_install(named: &[PathBuf]) -> Option<PathBuf> {
+        let variable = std::env::var_os(VARIABLE);
+        let mut folders = Self::new(named, variable.as_deref(), of_user().as_deref(), None)
+            .0
+            .into_iter();
+        folders.next()
+    }
+
+    /// The component of this name, or at this path, which may be relative to `base`. `NAME` is the newest version that is
+    /// installed, `NAME@VERSION` that one. The error lists where was looked.
     pub fn find(&self, connector: &str, base: &Path) -> Result<PathBuf> {
         if is_path(connector) {
             let path = base.join(connector);
@@ -57,12 +71,11 @@ impl PluginFolders {
             };
         }
         let file = format!("{connector}.wasm");
-        if let Some(path) = self
-            .0
-            .iter()
-            .map(|folder| folder.join(&file))
-            .find(|path| path.is_file())
-        {
+        let in_folder = |folder: &PathBuf| match folder.join(&file) {
+            path if path.is_file() => Some(path),
+            _ => newest(folder, connector),
+        };
+        if let Some(path) = self.0.iter().find_map(in_folder) {
             return Ok(path);
         }
         let known = self.list();
@@ -113,6 +126,29 @@ impl PluginFolders {
     }
 }
 
+/// The user's own folder (XDG Base Directory Specification).
+fn of_user() -> Option<PathBuf> {
+    let named = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let data = named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")))?;
+    Some(data.join("whimbrel/plugins"))
+}
+
+/// The newest version of an installed connector in a folder; one before a release only where there is no release.
+fn newest(folder: &Path, connector: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let stem = path.file_name()?.to_str()?.strip_suffix(".wasm")?;
+        let (name, version) = stem.split_once('@')?;
+        let version = Version::parse(version).ok().filter(|_| name == connector)?;
+        Some((version.pre.is_empty(), version, path))
+    });
+    versions.max().map(|(_, _, path)| path)
+}
+
 fn is_path(connector: &str) -> bool {
     connector.contains(['/', std::path::MAIN_SEPARATOR]) || connector.ends_with(".wasm")
 }
@@ -132,11 +168,13 @@ mod tests {
     #[test]
     fn the_order_is_option_variable_executable() {
         let variable = std::env::join_paths(["/b", "/c", "/a"]).unwrap();
-        let folders = PluginFolders::new(&["/a".into()], Some(&variable), Some(Path::new("/opt/w/bin/whimbrel")));
+        let executable = Path::new("/opt/w/bin/whimbrel");
+        let folders = PluginFolders::new(&["/a".into()], Some(&variable), Some(Path::new("/u")), Some(executable));
         let wanted: Vec<&Path> = [
             "/a",
             "/b",
             "/c",
+            "/u",
             "/opt/w/bin/plugins",
             "/opt/w/plugins",
             "/opt/w/lib/whimbrel/plugins",
@@ -152,13 +190,31 @@ mod tests {
             folder_with(&["imap.wasm", "readme.txt"]),
             folder_with(&["imap.wasm", "mbox.wasm"]),
         );
-        let folders = PluginFolders::new(&[a.path().into(), b.path().into()], None, None);
+        let folders = PluginFolders::new(&[a.path().into(), b.path().into()], None, None, None);
         assert_eq!(
             folders.find("imap", Path::new("/")).unwrap(),
             a.path().join("imap.wasm")
         );
         let names: Vec<String> = folders.list().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["imap", "mbox"]);
+    }
+
+    #[test]
+    fn of_several_versions_the_newest_is_meant_unless_one_is_named() {
+        let folder = folder_with(&[
+            "acme@1.9.0.wasm",
+            "acme@1.10.0.wasm",
+            "acme@2.0.0-rc.1.wasm",
+            "acme@x.wasm",
+        ]);
+        let folders = PluginFolders::new(&[folder.path().into()], None, None, None);
+        let found = |connector| folders.find(connector, Path::new("/")).unwrap();
+        assert_eq!(found("acme"), folder.path().join("acme@1.10.0.wasm"));
+        assert_eq!(found("acme@1.9.0"), folder.path().join("acme@1.9.0.wasm"));
+        // One that lies there without a version goes first: whoever put it there wants it.
+        std::fs::write(folder.path().join("acme.wasm"), "").unwrap();
+        assert_eq!(found("acme"), folder.path().join("acme.wasm"));
+        assert!(folders.find("acme@3.0.0", Path::new("/")).is_err());
     }
 
     #[test]
@@ -180,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_missing_says_where_was_looked_and_what_is_near() {
         let folder = folder_with(&["imap.wasm"]);
-        let folders = PluginFolders::new(&[folder.path().into(), "/not/there".into()], None, None);
+        let folders = PluginFolders::new(&[folder.path().into(), "/not/there".into()], None, None, None);
         let text = folders.find("imapp", Path::new("/")).unwrap_err().render();
         for part in [
             "there is no connector `imapp`",

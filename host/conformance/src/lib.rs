@@ -13,6 +13,7 @@
 
 mod altering;
 mod bodies;
+pub mod config;
 mod describe;
 mod listing;
 mod naming;
@@ -20,10 +21,13 @@ mod putting;
 mod reading;
 mod report;
 mod samples;
+mod specification;
+mod stand_in;
 mod subject;
 mod suite;
 mod tidings;
 
-pub use report::{CaseReport, Counts, Outcome, Report};
+pub use report::{CaseReport, Counts, Outcome, Report, Strictness};
+pub use specification::{Level, Requirement, requirements};
 pub use subject::{Add, Content, Hook, Hooks, Known, KnownItem, Mark, Remove, SourceSubject, Subject, hook};
 pub use suite::{cases, run, run_where};

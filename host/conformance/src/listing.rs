@@ -6,7 +6,7 @@ use whimbrel_model::{Change, Collection, Failure, ItemMeta, Kind, Page, flags};
 use whimbrel_sandbox::{Destination, Source};
 
 use crate::suite::{Case, During, Stop, Suite, Verdict, case, check, need};
-use crate::{Known, SourceSubject};
+use crate::{Content, Known};
 
 /// The cases of this theme.
 pub const CASES: &[Case] = &[
@@ -191,8 +191,8 @@ pub fn find<'a>(collections: &'a [Collection], known: &Known) -> Verdict<&'a Col
 }
 
 /// The known collection with the most items, as the connector gives it.
-pub async fn largest(source: &mut Source, subject: &SourceSubject) -> Verdict<Collection> {
-    let known = subject.content.iter().max_by_key(|known| known.items.len());
+pub async fn largest(source: &mut Source, content: &Content) -> Verdict<Collection> {
+    let known = content.iter().max_by_key(|known| known.items.len());
     let known = known.ok_or_else(|| Stop::Skipped("nothing is known of the source's content".into()))?;
     let collections = source.collections().await.during("collections")?;
     find(&collections, known).cloned()
@@ -266,7 +266,7 @@ async fn stable(suite: &mut Suite<'_>) -> Verdict {
 
 async fn known(suite: &mut Suite<'_>) -> Verdict {
     let collections = suite.source().await?.collections().await.during("collections")?;
-    for known in &suite.known()?.content {
+    for known in suite.content()? {
         let collection = find(&collections, known)?;
         check!(
             collection.selectable || known.items.is_empty(),
@@ -289,7 +289,7 @@ async fn known(suite: &mut Suite<'_>) -> Verdict {
 async fn whole(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
     let collections = source.collections().await.during("collections")?;
-    for known in &suite.known()?.content {
+    for known in suite.content()? {
         let collection = find(&collections, known)?;
         if !collection.selectable {
             continue;
@@ -343,7 +343,7 @@ fn sane(meta: &ItemMeta) -> Verdict {
 
 async fn paging(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let large = walk(&mut source, &collection.id, None, 10_000).await?;
     need!(large.upserted.len() > 1, "no collection holds two items");
     let by_id = |listing: &Listing| {
@@ -366,7 +366,7 @@ async fn paging(suite: &mut Suite<'_>) -> Verdict {
 
 async fn resume(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let pages = walk(&mut source, &collection.id, None, 2).await?;
     need!(
         pages.cursors.len() > 1,
@@ -402,7 +402,7 @@ async fn resume(suite: &mut Suite<'_>) -> Verdict {
 
 async fn repeat(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let first = source.changes(&collection.id, None, 2).await.during("changes")?;
     let mut cursors = vec![None, Some(first.cursor)];
     cursors.push(walk(&mut source, &collection.id, None, 1000).await?.cursors.pop());
@@ -424,7 +424,7 @@ async fn repeat(suite: &mut Suite<'_>) -> Verdict {
 async fn idle(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
     let collections = source.collections().await.during("collections")?;
-    for known in &suite.known()?.content {
+    for known in &suite.content()?.clone() {
         let collection = find(&collections, known)?;
         if !collection.selectable {
             continue;
@@ -464,7 +464,7 @@ async fn incremental(suite: &mut Suite<'_>) -> Verdict {
         "`incremental` is not declared"
     );
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let listing = walk(&mut source, &collection.id, None, 1000).await?;
     let delta = walk(&mut source, &collection.id, listing.cursor(), 1000).await?;
     check!(
@@ -477,7 +477,7 @@ async fn incremental(suite: &mut Suite<'_>) -> Verdict {
 
 async fn strange_cursor(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let listing = walk(&mut source, &collection.id, None, 2).await?;
     let real = listing.cursor().unwrap_or_default().to_owned();
     let nonsense = [
@@ -554,7 +554,7 @@ async fn unknown_collection(suite: &mut Suite<'_>) -> Verdict {
             Ok(_) => check!(false, "the collection {id:?}, which is not there, can be listed"),
         }
     }
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     source.changes(&collection.id, None, 10).await.during("changes")?;
     Ok(())
 }

@@ -63,7 +63,7 @@ fn ids(metas: &[ItemMeta]) -> Vec<String> {
 async fn content(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
     let collections = source.collections().await.during("collections")?;
-    for known in suite.known()?.content.iter().filter(|known| !known.items.is_empty()) {
+    for known in suite.content()?.iter().filter(|known| !known.items.is_empty()) {
         let collection = find(&collections, known)?;
         let listing = walk(&mut source, &collection.id, None, 1000).await?;
         let fetched = contents(&mut source, &collection.id, &ids(&listing.upserted)).await?;
@@ -104,7 +104,7 @@ fn nearest(wanted: &[u8], there: &HashMap<&[u8], usize>) -> String {
 async fn meta(suite: &mut Suite<'_>) -> Verdict {
     let mut source = suite.source().await?;
     let collections = source.collections().await.during("collections")?;
-    for known in suite.known()?.content.iter().filter(|known| !known.items.is_empty()) {
+    for known in suite.content()?.iter().filter(|known| !known.items.is_empty()) {
         let collection = find(&collections, known)?;
         let listing = walk(&mut source, &collection.id, None, 1000).await?;
         let fetched = contents(&mut source, &collection.id, &ids(&listing.upserted)).await?;
@@ -153,7 +153,7 @@ fn check_meta(wanted: &KnownItem, meta: &ItemMeta, call: &str) -> Verdict {
 /// An account, its largest collection, and the ids in it: at least `least`.
 async fn some(suite: &mut Suite<'_>, least: usize) -> Verdict<(Source, String, Vec<String>)> {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let listing = walk(&mut source, &collection.id, None, 1000).await?;
     need!(listing.upserted.len() >= least, "no collection holds {least} items");
     Ok((source, collection.id, ids(&listing.upserted)))
@@ -245,7 +245,7 @@ async fn nothing(suite: &mut Suite<'_>) -> Verdict {
 
 async fn untouched(suite: &mut Suite<'_>) -> Verdict {
     let Some(digest) = &suite.known()?.hooks.digest else {
-        return Err(Stop::Skipped("no hook tells the state of the source".into()));
+        return Err(Stop::Unable("no hook `digest` was given".into()));
     };
     let failed = |text| Stop::Failed(format!("the hook `digest` failed: {text}"));
     let before = digest(()).await.map_err(failed)?;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use whimbrel_model::{Collection, Role, Timestamp};
-use whimbrel_sandbox::AccountSpec;
+use whimbrel_sandbox::{AccountSpec, Plugin};
 
 /// The accounts that the suite may use. What is missing is skipped.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Subject {
     /// Cases that fail because of the server behind the connector, by id, each with the reason: a failure of such a
     /// case counts as skipped, and shows both.
     pub excused: Vec<(String, String)>,
+    /// The release before, whose settings and cursors must still do.
+    pub previous: Option<Plugin>,
 }
 
 /// An account to read, and what is known to be in it.
@@ -79,6 +81,12 @@ pub struct Hooks {
     /// A digest of everything at the source that reading must leave alone: contents, flags (`\Recent` and `\Seen`
     /// above all), names and times of files.
     pub digest: Option<Hook<(), String>>,
+    /// Makes all ids of a collection void and gives new ones (UIDVALIDITY and its kin).
+    pub renumber: Option<Hook<Collection>>,
+    /// Lets the provider refuse the next request: again in so many seconds.
+    pub throttle: Option<Hook<u64>>,
+    /// Breaks the provider's next answer off in its midst.
+    pub cut: Option<Hook<()>>,
 }
 
 impl fmt::Debug for Hooks {
@@ -88,6 +96,9 @@ impl fmt::Debug for Hooks {
             .field("mark", &self.mark.is_some())
             .field("remove", &self.remove.is_some())
             .field("digest", &self.digest.is_some())
+            .field("renumber", &self.renumber.is_some())
+            .field("throttle", &self.throttle.is_some())
+            .field("cut", &self.cut.is_some())
             .finish()
     }
 }

@@ -9,11 +9,16 @@ use whimbrel_sandbox::{Destination, Item, Plugin, Source};
 use whimbrel_wire::Blob;
 
 use crate::listing::walk;
-use crate::{CaseReport, Outcome, Report, SourceSubject, Subject};
+use crate::specification::{self, Level};
+use crate::{CaseReport, Content, Known, KnownItem, Outcome, Report, SourceSubject, Subject};
 use crate::{altering, bodies, describe, listing, naming, putting, reading, tidings};
 
 /// No case takes longer; a connector that hangs fails.
 const TIME: Duration = Duration::from_secs(180);
+
+/// Collections that are learnt, and items of each at most.
+const MOST_LEARNT: usize = 20;
+const MOST_ITEMS_LEARNT: usize = 200;
 
 /// The largest body that the suite compares.
 pub const LARGEST: usize = 64 * 1024 * 1024;
@@ -25,6 +30,8 @@ pub enum Stop {
     Failed(String),
     /// It makes no sense here.
     Skipped(String),
+    /// It cannot be tried, for want of a hook.
+    Unable(String),
 }
 
 /// What a case gives.
@@ -66,6 +73,8 @@ impl<T> During<T> for Result<T, Failure> {
 pub struct Suite<'a> {
     pub plugin: &'a Plugin,
     pub subject: &'a Subject,
+    /// What the source holds, where nobody said so.
+    learnt: Content,
     /// Why no account can be opened, once that is known.
     closed: [Option<String>; 2],
 }
@@ -77,6 +86,12 @@ impl<'a> Suite<'a> {
             .source
             .as_ref()
             .ok_or_else(|| Stop::Skipped("no source account was given".into()))
+    }
+
+    /// What the account to read holds: as it was said, or learnt.
+    pub fn content(&self) -> Verdict<&Content> {
+        let said = &self.known()?.content;
+        Ok(if said.is_empty() { &self.learnt } else { said })
     }
 
     /// A newly opened source account.
@@ -261,8 +276,14 @@ pub async fn run_where(plugin: &Plugin, subject: &Subject, chosen: impl Fn(&str)
     let mut suite = Suite {
         plugin,
         subject,
+        learnt: Content::new(),
         closed: [None, None],
     };
+    if subject.source.as_ref().is_some_and(|source| source.content.is_empty()) {
+        // A connector that cannot even be listed has its cases for that.
+        suite.learnt = learnt(&mut suite).await.unwrap_or_default();
+    }
+    let requirements = specification::requirements();
     let mut reports = Vec::new();
     for case in TABLES.into_iter().flatten().filter(|case| chosen(case.id)) {
         let begun = Instant::now();
@@ -270,9 +291,12 @@ pub async fn run_where(plugin: &Plugin, subject: &Subject, chosen: impl Fn(&str)
             Ok(verdict) => verdict,
             Err(_) => Err(Stop::Failed(format!("no end in sight after {} s", TIME.as_secs()))),
         };
+        let (cited, level) = specification::of_case(&requirements, case.id);
         reports.push(CaseReport {
             id: case.id.to_owned(),
             what: case.what.to_owned(),
+            requirements: cited,
+            must: level == Level::Must,
             outcome: outcome(verdict, case.id, &subject.excused),
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
@@ -285,10 +309,45 @@ pub async fn run_where(plugin: &Plugin, subject: &Subject, chosen: impl Fn(&str)
     }
 }
 
+/// What the source gives of its smaller collections: cases check that it stays so.
+async fn learnt(suite: &mut Suite<'_>) -> Verdict<Content> {
+    let mut source = suite.source().await?;
+    let mut content = Content::new();
+    for collection in source.collections().await.during("collections")? {
+        if !collection.selectable || content.len() >= MOST_LEARNT {
+            continue;
+        }
+        let listing = walk(&mut source, &collection.id, None, 1000).await?;
+        let ids: Vec<String> = listing.upserted.into_iter().map(|meta| meta.id).collect();
+        if ids.len() > MOST_ITEMS_LEARNT {
+            continue;
+        }
+        let mut items = Vec::new();
+        for (id, answer) in ids
+            .iter()
+            .zip(source.fetch(&collection.id, &ids).await.during("fetch")?)
+        {
+            let item = there(answer, id)?;
+            items.push(KnownItem {
+                content: bytes(&item.content).await?,
+                flags: Some(item.meta.flags),
+                received: item.meta.received,
+            });
+        }
+        content.push(Known {
+            path: collection.path,
+            role: collection.role,
+            items,
+        });
+    }
+    Ok(content)
+}
+
 fn outcome(verdict: Verdict, id: &str, excused: &[(String, String)]) -> Outcome {
     match verdict {
         Ok(()) => Outcome::Passed,
         Err(Stop::Skipped(reason)) => Outcome::Skipped(reason),
+        Err(Stop::Unable(reason)) => Outcome::Unable(reason),
         Err(Stop::Failed(text)) => match excused.iter().find(|(excused, _)| excused == id) {
             Some((_, reason)) => Outcome::Skipped(format!("excused: {reason} ({text})")),
             None => Outcome::Failed(text),

@@ -37,13 +37,13 @@ fn hook_failed(hook: &str) -> impl FnOnce(String) -> Stop {
 }
 
 fn without(hook: &str) -> Stop {
-    Stop::Skipped(format!("no hook `{hook}` was given"))
+    Stop::Unable(format!("no hook `{hook}` was given"))
 }
 
 /// An account, its largest collection, and the listing of it.
 async fn before(suite: &mut Suite<'_>) -> Verdict<(Source, Collection, Listing)> {
     let mut source = suite.source().await?;
-    let collection = largest(&mut source, suite.known()?).await?;
+    let collection = largest(&mut source, suite.content()?).await?;
     let listing = walk(&mut source, &collection.id, None, 1000).await?;
     Ok((source, collection, listing))
 }
@@ -88,7 +88,9 @@ async fn add(suite: &Suite<'_>, collection: &Collection, content: &Bytes) -> Ver
 }
 
 async fn new(suite: &mut Suite<'_>) -> Verdict {
-    need!(suite.known()?.hooks.add.is_some(), "no hook `add` was given");
+    if suite.known()?.hooks.add.is_none() {
+        return Err(without("add"));
+    }
     let (mut source, collection, listing) = before(suite).await?;
     let content = samples::sample(suite.kind(), "conformance delta new");
     add(suite, &collection, &content).await?;
@@ -122,7 +124,9 @@ async fn new(suite: &mut Suite<'_>) -> Verdict {
 }
 
 async fn marked(suite: &mut Suite<'_>) -> Verdict {
-    need!(suite.known()?.hooks.mark.is_some(), "no hook `mark` was given");
+    if suite.known()?.hooks.mark.is_none() {
+        return Err(without("mark"));
+    }
     let (mut source, collection, listing) = before(suite).await?;
     let Some(meta) = listing.upserted.first() else {
         return Err(Stop::Skipped("no collection holds an item".into()));
@@ -173,7 +177,9 @@ async fn vanished(suite: &mut Suite<'_>) -> Verdict {
         suite.plugin.description().abilities.reports_vanished,
         "`reports-vanished` is not declared"
     );
-    need!(suite.known()?.hooks.remove.is_some(), "no hook `remove` was given");
+    if suite.known()?.hooks.remove.is_none() {
+        return Err(without("remove"));
+    }
     let (mut source, collection, listing) = before(suite).await?;
     let Some(meta) = listing.upserted.last() else {
         return Err(Stop::Skipped("no collection holds an item".into()));
@@ -238,7 +244,9 @@ async fn in_time(suite: &mut Suite<'_>) -> Verdict {
 
 async fn push(suite: &mut Suite<'_>) -> Verdict {
     need!(suite.plugin.description().abilities.push, "`push` is not declared");
-    need!(suite.known()?.hooks.add.is_some(), "no hook `add` was given");
+    if suite.known()?.hooks.add.is_none() {
+        return Err(without("add"));
+    }
     let (mut source, collection, _) = before(suite).await?;
     let content = samples::sample(suite.kind(), "conformance push");
     let adding = async {

@@ -12,8 +12,9 @@ use whimbrel_wire::{Blob, Credentials, Pin};
 use crate::activity::Fault;
 use crate::bindings::{destination, source, types};
 use crate::grants::{Grants, Use};
-use crate::instance::{Cause, Running, cause, watch, why};
+use crate::instance::{Cause, Running, cause, stack, watch, why};
 use crate::runtime::Ticking;
+use crate::trace::Seen;
 use crate::validate::{self, Lie};
 use crate::{Activity, Attempt, Connections, Plugin, Timeouts, convert};
 
@@ -251,6 +252,11 @@ impl Account {
             "{error:?}"
         );
         let activity = self.grants.activity();
+        activity.tell(|| Seen::Fault {
+            call: verb,
+            reason: why(error),
+            stack: stack(error),
+        });
         match cause(error) {
             Cause::Time => activity.fault(Fault::Time),
             Cause::Memory => activity.fault(Fault::Memory),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::convert::clean;
+use crate::trace::{Seen, Watch, Watcher};
 
 /// Different attempts of one account that are remembered; further ones are only counted.
 const MOST_ATTEMPTS: usize = 32;
@@ -64,6 +65,20 @@ pub(crate) enum Interface {
     Imap,
     Log,
     Tcp,
+}
+
+impl Interface {
+    /// As the contract calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Blobs => "blobs",
+            Self::Files => "files",
+            Self::Http => "http",
+            Self::Imap => "imap",
+            Self::Log => "log",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// How often a connector called the host, by interface.
@@ -141,6 +156,7 @@ struct Counters {
     timeouts: AtomicU64,
     memory_refusals: AtomicU64,
     refused: Mutex<Refused>,
+    watch: Watch,
 }
 
 #[derive(Debug, Default)]
@@ -154,6 +170,26 @@ fn add(counter: &AtomicU64, more: u64) {
 }
 
 impl Activity {
+    /// Counts, and tells `watcher` what the connector does.
+    pub fn watched(watcher: Watcher) -> Self {
+        Self(Arc::new(Counters {
+            watch: Watch(Some(watcher)),
+            ..Counters::default()
+        }))
+    }
+
+    /// Whether somebody wants to know.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.0.watch.0.is_some()
+    }
+
+    /// Tells the watcher, where there is one.
+    pub(crate) fn tell(&self, seen: impl FnOnce() -> Seen) {
+        if let Some(watcher) = &self.0.watch.0 {
+            watcher(&seen());
+        }
+    }
+
     /// What was counted so far.
     pub fn usage(&self) -> Usage {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -200,6 +236,17 @@ impl Activity {
             Interface::Tcp => &self.0.tcp,
         };
         add(counter, 1);
+    }
+
+    /// A call of the host that takes no time: counted and told.
+    pub(crate) fn quick_call(&self, interface: Interface, function: &'static str) {
+        self.host_call(interface);
+        self.tell(|| Seen::HostCall {
+            interface: interface.name(),
+            function,
+            took: Duration::ZERO,
+            note: String::new(),
+        });
     }
 
     pub(crate) fn computed(&self, time: Duration) {

@@ -227,7 +227,7 @@ mod tests {
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
     fn hash(bytes: &[u8]) -> Hash {
-        Hash(*blake3::hash(bytes).as_bytes())
+        Hash::of(bytes)
     }
 
     fn images() -> (tempfile::TempDir, Engine, Images, Hash) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 use whimbrel_wire::{BlobStore, Trust, http};
 
@@ -16,6 +16,7 @@ use crate::grants::Grants;
 use crate::host::blobs::{Trouble, Usage};
 use crate::host::{log, wasi};
 use crate::runtime::{Shared, TICK};
+use crate::trace::Observed;
 use crate::{Activity, PluginLimits};
 
 /// What every call of the host costs a plugin beside the time that the host takes: a loop of empty calls ends too.
@@ -131,7 +132,10 @@ impl Clock {
         let mut reading = self.reading();
         reading.pause();
         reading.spent += HOST_CALL;
-        HostTime(self.clone())
+        HostTime {
+            clock: self.clone(),
+            observed: None,
+        }
     }
 
     fn resume(&self) {
@@ -157,19 +161,33 @@ impl Reading {
 }
 
 /// The host's turn.
-pub(crate) struct HostTime(Clock);
+pub(crate) struct HostTime {
+    clock: Clock,
+    observed: Option<Observed>,
+}
+
+impl HostTime {
+    /// What is to be told of this call; not even made where nobody watches.
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(observed) = &mut self.observed {
+            observed.note(&text());
+        }
+    }
+}
 
 impl Drop for HostTime {
     fn drop(&mut self) {
-        self.0.resume();
+        self.clock.resume();
     }
 }
 
 impl State {
     /// A call of the host: counted, and free of the plugin's time until the guard is dropped.
-    pub(crate) fn host(&self, interface: Interface) -> HostTime {
+    pub(crate) fn host(&self, interface: Interface, function: &'static str) -> HostTime {
         self.activity.host_call(interface);
-        self.clock.host()
+        let mut time = self.clock.host();
+        time.observed = Observed::new(&self.activity, interface, function);
+        time
     }
 }
 
@@ -322,6 +340,22 @@ pub(crate) fn why(error: &wasmtime::Error) -> String {
         Some(trap) => format!("it failed: {trap}"),
         None => format!("it {}", clean(&error.root_cause().to_string(), 500)),
     }
+}
+
+/// Functions of a plugin's stack that are told.
+const MOST_FRAMES: usize = 32;
+
+/// The plugin's own functions at the moment of a trap, innermost first: by name where the component kept its names, by
+/// number else.
+pub(crate) fn stack(error: &wasmtime::Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    let frame = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => clean(&format!("{:#}", rustc_demangle::demangle(name)), 200),
+        None => format!("function {}", frame.func_index()),
+    };
+    trace.frames().iter().take(MOST_FRAMES).map(frame).collect()
 }
 
 #[cfg(test)]

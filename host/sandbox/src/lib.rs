@@ -24,6 +24,7 @@ mod inspect;
 mod instance;
 mod load;
 mod runtime;
+mod trace;
 mod validate;
 
 pub use account::{AccountSpec, Destination, Item, Source};
@@ -31,6 +32,7 @@ pub use activity::{Activity, Attempt, HostCalls, Refusal, Usage};
 pub use connections::{Connection, Connections};
 pub use load::{LoadError, Plugin};
 pub use runtime::{PluginLimits, Runtime, RuntimeConfig};
+pub use trace::{Seen, Watcher};
 pub use whimbrel_wire::imap::Timeouts;
 
 /// The contract that this host speaks; any `0.1.x` is understood.

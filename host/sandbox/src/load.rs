@@ -237,7 +237,7 @@ struct Compiled {
 /// Blocks: compiling takes the time it takes.
 fn compile(shared: &Shared, path: &Path, code: &[u8]) -> Result<Compiled, LoadError> {
     let facts = inspect(code).map_err(|unfit| refuse(path, unfit))?;
-    let hash = Hash(*blake3::hash(code).as_bytes());
+    let hash = Hash::of(code);
     let kept = shared
         .images
         .as_ref()

@@ -17,6 +17,8 @@ pub enum How {
     FirstUse,
     /// Other bytes by the key that signed those before, asking for the same.
     Signed,
+    /// It is the one that was installed, and whoever installed it agreed to what it asks for.
+    Installed,
     /// The admin said so.
     Admin,
 }

@@ -20,5 +20,5 @@ pub use blob::{Blob, BlobReader, BlobStore, BlobStoreConfig, BlobWriter, MAX_SEG
 pub use credentials::Credentials;
 pub use files::{Entry, Folder, MOST_ENTRIES, leads_out};
 pub use imap::Timeouts;
-pub use tls::{Pin, Protection, Tls, Trust};
+pub use tls::{Pin, Protection, Tls, Trust, provide_cryptography};
 pub use whimbrel_model::Secret;

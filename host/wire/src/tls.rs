@@ -99,6 +99,13 @@ impl Trust {
     }
 }
 
+/// Makes the cryptography that this crate uses that of the whole process, for libraries that bring none of their own.
+/// Harmless to repeat.
+pub fn provide_cryptography() {
+    // The answer tells that there is one already: the same.
+    let _ = ring::default_provider().install_default();
+}
+
 impl Tls {
     /// Trusts the authorities of the operating system and those in the PEM file.
     ///

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use whimbrel_trust::Grants;
+use whimbrel_trust::{Grants, Lock};
 
 use crate::exit::Exit;
 use crate::output::safe;
@@ -37,6 +37,27 @@ pub fn write(path: &Path, grants: &Grants) -> Result<()> {
     };
     let text = grants.text().map_err(|error| failed(&io::Error::other(error)))?;
     persist(path, text.as_bytes(), 0o644).map_err(|error| failed(&error))
+}
+
+/// What was installed in a folder of connectors; nothing where there is no file yet.
+pub fn lock(folder: &Path) -> Result<Lock> {
+    let path = folder.join(Lock::FILE);
+    let Some(text) = text(&path, MOST)? else {
+        return Ok(Lock::default());
+    };
+    Lock::parse(&text).map_err(|error| {
+        let message = format!("`{}` cannot be used: {}", path.display(), safe(&error.to_string()));
+        let help = "correct it, or move it away and install the connectors anew";
+        Box::new(Problem::new("trust", message, Exit::Usage).help(help))
+    })
+}
+
+/// Writes it, whole or not at all.
+pub fn write_lock(folder: &Path, lock: &Lock) -> Result<()> {
+    let path = folder.join(Lock::FILE);
+    let failed = |error: &io::Error| Box::new(Problem::io("write", &path, error).exit_with(Exit::Usage));
+    let text = lock.text().map_err(|error| failed(&io::Error::other(error)))?;
+    persist(&path, text.as_bytes(), 0o644).map_err(|error| failed(&error))
 }
 
 /// Writes a file beside its place and renames it, with these access rights; takes the place of one that is there.

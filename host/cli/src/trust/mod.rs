@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use whimbrel_sandbox::Plugin;
 use whimbrel_trust::{
-    Candidate, Decision, Difference, Grant, Grants, How, MOST_BYTES, PublicKey, Signature, SignatureError, Subject,
+    Candidate, Decision, Difference, Grant, Grants, How, Installed, MOST_BYTES, PublicKey, Signature, SignatureError,
+    Subject,
 };
 
 use crate::args::Global;
@@ -18,7 +19,7 @@ use crate::output::{complain, safe};
 use crate::problem::{Problem, Result};
 use crate::settings::{Settings, Side, TrustSettings};
 
-pub use file::{persist, read, write};
+pub use file::{lock, persist, read, write, write_lock};
 pub use keys::{Door, doors, sentence};
 
 /// What a signature says of a connector.
@@ -79,8 +80,12 @@ pub fn subject<'t>(plugin: &'t Plugin, hash: &'t str) -> Subject<'t> {
 
 /// A signature that does not hold; how the program ends with it differs.
 pub fn bad_signature(plugin: &Plugin, error: &SignatureError, exit: Exit) -> Problem {
-    let path = signature_path(plugin.path());
-    let message = format!("`{}`: {}", path.display(), safe(&error.to_string()));
+    bad_signature_at(&signature_path(plugin.path()).display().to_string(), error, exit)
+}
+
+/// The same, for one that came from elsewhere.
+pub fn bad_signature_at(place: &str, error: &SignatureError, exit: Exit) -> Problem {
+    let message = format!("`{place}`: {}", safe(&error.to_string()));
     let help = match error {
         SignatureError::UnknownKey { .. } => {
             "compare the key with what the vendor publishes, and add it to `trusted_keys` in [plugins] if it is theirs"
@@ -114,10 +119,42 @@ pub fn candidate(connector: &str, plugin: &Plugin, signed: &Signed) -> Candidate
 
 /// A grant of now, by whoever runs the program.
 pub fn grant(candidate: &Candidate, how: How) -> Grant {
+    let (now, by) = now_and_who();
+    candidate.grant(&now, &by, how)
+}
+
+/// When, in the form of RFC 3339, and who runs the program, as the system calls them.
+pub fn now_and_who() -> (String, String) {
     let by = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let by = by.filter(|by| !by.is_empty()).unwrap_or_else(|| "unknown".to_owned());
-    let now = jiff::Timestamp::now();
-    candidate.grant(&format!("{now:.0}"), &safe(&by), how)
+    (format!("{:.0}", jiff::Timestamp::now()), safe(&by).clone())
+}
+
+/// What was agreed to when a connector was installed; none where it lies in its folder without having been installed.
+/// A connector that is not the one that was installed is a problem.
+pub fn installed(plugin: &Plugin, candidate: &Candidate) -> Result<Option<Installed>> {
+    let path = plugin.path();
+    let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(None);
+    };
+    let Some(entry) = lock(folder)?.of(file).cloned() else {
+        return Ok(None);
+    };
+    match entry.check(candidate) {
+        Ok(()) => Ok(Some(entry)),
+        Err(differs) => {
+            let message = format!(
+                "the connector `{}` is not the one that was installed: {}",
+                path.display(),
+                safe(&differs.to_string())
+            );
+            let help = format!(
+                "it came from {} on {}. Install it anew from where you trust it: whimbrel plugin remove {}@{}, then whimbrel plugin install",
+                entry.from, entry.installed, entry.name, entry.version
+            );
+            Err(Box::new(Problem::new("trust", message, Exit::Usage).help(safe(&help))))
+        }
+    }
 }
 
 /// Whether both connectors may be used. New ones that ask for nothing but what the settings name are pinned; others are
@@ -154,9 +191,12 @@ fn judge(global: &Global, settings: &Settings, grants: &mut Grants, side: &Side,
     let signed = signature(plugin, &settings.trust.public())?;
     acceptable(&settings.trust, plugin, &signed)?;
     let candidate = candidate(&side.connector, plugin, &signed);
+    let installed = installed(plugin, &candidate)?;
     let (how, notice) = match grants.decide(&candidate) {
         Decision::Granted => return Ok(false),
         Decision::Pin(how) => (how, Some(pinned(&candidate, how, &settings.trust))),
+        // Whoever installed it was asked.
+        Decision::AskNew if installed.is_some() => (How::Installed, None),
         Decision::AskNew => {
             confirm(global, settings, &side.connector, plugin, &new(&candidate))?;
             (How::Admin, None)

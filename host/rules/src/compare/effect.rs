@@ -190,7 +190,7 @@ fn decide(
             let changed = changed.map_err(|message| problem(rules, message))?;
             if let Some(edited) = changed {
                 effect.content = edited.changes.iter().map(ToString::to_string).collect();
-                effect.content_hash = Some(Hash(*blake3::hash(&edited.bytes).as_bytes()));
+                effect.content_hash = Some(Hash::of(&edited.bytes));
             }
         }
         if !decision.edits.is_empty() {

@@ -9,6 +9,7 @@ use whimbrel_wire::{Blob, BlobWriter};
 
 use crate::activity::Interface;
 use crate::bindings::whimbrel::connector::blobs;
+use crate::host::bytes_of;
 use crate::instance::State;
 
 /// What a plugin may pass or read at once.
@@ -143,7 +144,8 @@ impl blobs::HostBlob for State {
                 bytes.len()
             );
         }
-        let _waiting = self.host(Interface::Blobs);
+        let mut waiting = self.host(Interface::Blobs, "blob.new");
+        waiting.note(|| bytes_of(bytes.len() as u64));
         let share = Share::take(self, bytes.len() as u64, 0)?;
         self.activity.gave_out(bytes.len());
         // Through the store, so that what plugins hold counts against the memory budget and spills beyond it.
@@ -154,12 +156,12 @@ impl blobs::HostBlob for State {
     }
 
     async fn size(&mut self, body: Resource<Body>) -> Result<u64> {
-        self.activity.host_call(Interface::Blobs);
+        self.activity.quick_call(Interface::Blobs, "blob.size");
         Ok(self.table.get(&body)?.blob.size())
     }
 
     async fn hash(&mut self, body: Resource<Body>) -> Result<Vec<u8>> {
-        let _waiting = self.host(Interface::Blobs);
+        let _waiting = self.host(Interface::Blobs, "blob.hash");
         let print = self.body(&body)?.fingerprint().await.map_err(|error| trouble(&error))?;
         Ok(print.exact.0.to_vec())
     }
@@ -169,25 +171,26 @@ impl blobs::HostBlob for State {
         if length > PIECE {
             bail!("read {length} bytes of a body in one go; the limit is {PIECE}");
         }
-        let _waiting = self.host(Interface::Blobs);
+        let mut waiting = self.host(Interface::Blobs, "blob.read");
         let bytes = self
             .body(&body)?
             .read_at(offset, length)
             .await
             .map_err(|error| trouble(&error))?;
         self.activity.took_in(bytes.len());
+        waiting.note(|| format!("from {offset}, {}", bytes_of(bytes.len() as u64)));
         Ok(bytes.into())
     }
 
     async fn slice(&mut self, body: Resource<Body>, offset: u64, length: u64) -> Result<Resource<Body>> {
-        self.activity.host_call(Interface::Blobs);
+        self.activity.quick_call(Interface::Blobs, "blob.slice");
         let body = self.table.get(&body)?;
         let (part, written) = (body.blob.slice(offset, length), body.written.clone());
         self.lend_written(part, written)
     }
 
     async fn concat(&mut self, parts: Vec<Resource<Body>>) -> Result<Resource<Body>> {
-        self.activity.host_call(Interface::Blobs);
+        self.activity.quick_call(Interface::Blobs, "blob.concat");
         let mut blobs = Vec::with_capacity(parts.len());
         let mut written: Vec<Arc<Share>> = Vec::new();
         for part in &parts {
@@ -209,7 +212,7 @@ impl blobs::HostBlob for State {
 
 impl blobs::HostWriter for State {
     async fn new(&mut self) -> Result<Resource<Writer>> {
-        self.activity.host_call(Interface::Blobs);
+        self.activity.quick_call(Interface::Blobs, "writer.new");
         let writer = Writer {
             writer: self.blobs.writer(),
             shares: Vec::new(),
@@ -218,7 +221,8 @@ impl blobs::HostWriter for State {
     }
 
     async fn write(&mut self, writer: Resource<Writer>, bytes: Vec<u8>) -> Result<()> {
-        let _waiting = self.host(Interface::Blobs);
+        let mut waiting = self.host(Interface::Blobs, "writer.write");
+        waiting.note(|| bytes_of(bytes.len() as u64));
         let limit = self.limits.max_body_bytes;
         let share = Share::take(self, bytes.len() as u64, 0)?;
         let held = self.table.get_mut(&writer)?;
@@ -232,9 +236,10 @@ impl blobs::HostWriter for State {
     }
 
     async fn finish(&mut self, writer: Resource<Writer>) -> Result<Resource<Body>> {
-        let _waiting = self.host(Interface::Blobs);
+        let mut waiting = self.host(Interface::Blobs, "writer.finish");
         let Writer { writer, shares } = self.table.delete(writer)?;
         let blob = writer.finish().await.map_err(|error| trouble(&error))?;
+        waiting.note(|| bytes_of(blob.size()));
         self.lend_written(blob, shares)
     }
 

@@ -11,7 +11,7 @@ use crate::bindings::types::Timestamp;
 use crate::bindings::whimbrel::connector::files;
 use crate::convert;
 use crate::host::blobs::Body;
-use crate::host::{HostError, HostResult};
+use crate::host::{HostError, HostResult, bytes_of};
 use crate::instance::State;
 
 /// A granted folder that a plugin has open.
@@ -55,11 +55,17 @@ fn entry(entry: whimbrel_wire::Entry) -> files::Entry {
     }
 }
 
+/// A path, for whoever watches.
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
+
 impl files::Host for State {}
 
 impl files::HostFolder for State {
     async fn open(&mut self, setting: String) -> HostResult<Resource<Folder>> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.open");
+        waiting.note(|| format!("setting {setting}"));
         let (path, write) = self.grants.folder(&setting)?;
         if self.folders >= self.limits.max_folders {
             let text = format!("has {} folders open already; the limit is {0}", self.limits.max_folders);
@@ -78,17 +84,19 @@ impl files::HostFolder for State {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<Vec<files::Entry>> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.entries");
         let limit = limit.min(MOST_ENTRIES);
         let entries = self
             .folder_at(&folder, &path, None)?
             .entries(&path, after.as_deref(), limit)
             .await?;
+        waiting.note(|| format!("{}, {} entries", shown(&path), entries.len()));
         Ok(entries.into_iter().map(entry).collect())
     }
 
     async fn stat(&mut self, folder: Resource<Folder>, path: String) -> HostResult<Option<files::Entry>> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.stat");
+        waiting.note(|| shown(&path).to_owned());
         Ok(self.folder_at(&folder, &path, None)?.stat(&path).await?.map(entry))
     }
 
@@ -99,11 +107,12 @@ impl files::HostFolder for State {
         offset: u64,
         length: Option<u64>,
     ) -> HostResult<Resource<Body>> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.read");
         let blob = self
             .folder_at(&folder, &path, None)?
             .read(&path, offset, length)
             .await?;
+        waiting.note(|| format!("{}, {}", shown(&path), bytes_of(blob.size())));
         Ok(self.lend(blob)?)
     }
 
@@ -114,8 +123,9 @@ impl files::HostFolder for State {
         content: Resource<Body>,
         replace: bool,
     ) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.write");
         let content = self.content(&content)?;
+        waiting.note(|| format!("{}, {}", shown(&path), bytes_of(content.size())));
         Ok(self
             .folder_at(&folder, &path, Some("write a file"))?
             .write(&path, &content, replace)
@@ -123,8 +133,9 @@ impl files::HostFolder for State {
     }
 
     async fn append(&mut self, folder: Resource<Folder>, path: String, content: Resource<Body>) -> HostResult<u64> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.append");
         let content = self.content(&content)?;
+        waiting.note(|| format!("{}, {}", shown(&path), bytes_of(content.size())));
         Ok(self
             .folder_at(&folder, &path, Some("append to a file"))?
             .append(&path, &content)
@@ -132,7 +143,8 @@ impl files::HostFolder for State {
     }
 
     async fn truncate(&mut self, folder: Resource<Folder>, path: String, bytes: u64) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.truncate");
+        waiting.note(|| format!("{}, to {}", shown(&path), bytes_of(bytes)));
         Ok(self
             .folder_at(&folder, &path, Some("cut a file"))?
             .truncate(&path, bytes)
@@ -140,7 +152,8 @@ impl files::HostFolder for State {
     }
 
     async fn create(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.create");
+        waiting.note(|| shown(&path).to_owned());
         Ok(self
             .folder_at(&folder, &path, Some("make a folder"))?
             .create(&path)
@@ -148,7 +161,8 @@ impl files::HostFolder for State {
     }
 
     async fn rename(&mut self, folder: Resource<Folder>, path: String, to: String) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.rename");
+        waiting.note(|| format!("{} to {}", shown(&path), shown(&to)));
         let from = self.folder_at(&folder, &path, Some("rename a file"))?;
         if leads_out(&to) {
             self.activity.refuse(Attempt::Outside, &to);
@@ -157,7 +171,8 @@ impl files::HostFolder for State {
     }
 
     async fn set_modified(&mut self, folder: Resource<Folder>, path: String, at: Timestamp) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.set-modified");
+        waiting.note(|| shown(&path).to_owned());
         Ok(self
             .folder_at(&folder, &path, Some("set the time of a file"))?
             .set_modified(&path, convert::timestamp(at))
@@ -165,7 +180,8 @@ impl files::HostFolder for State {
     }
 
     async fn remove(&mut self, folder: Resource<Folder>, path: String) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let mut waiting = self.host(Interface::Files, "folder.remove");
+        waiting.note(|| shown(&path).to_owned());
         Ok(self
             .folder_at(&folder, &path, Some("remove a file"))?
             .remove(&path)
@@ -173,7 +189,7 @@ impl files::HostFolder for State {
     }
 
     async fn sync(&mut self, folder: Resource<Folder>) -> HostResult<()> {
-        let _waiting = self.host(Interface::Files);
+        let _waiting = self.host(Interface::Files, "folder.sync");
         Ok(self.folder(&folder)?.sync().await?)
     }
 

@@ -14,7 +14,7 @@ use crate::bindings::types;
 use crate::bindings::whimbrel::connector::http;
 use crate::convert;
 use crate::grants::Grants;
-use crate::host::HostResult;
+use crate::host::{HostResult, bytes_of};
 use crate::instance::State;
 
 /// Requests given at once.
@@ -110,6 +110,12 @@ impl State {
     }
 }
 
+/// Method and address without what may hold a token, for whoever watches.
+fn line_of(request: &http::Request) -> String {
+    let address = request.url.split(['?', '#']).next().unwrap_or_default();
+    format!("{} {address}", request.method)
+}
+
 /// Whether a request may go there.
 fn gate(grants: &Grants, url: &wire::Url) -> Result<(), Failure> {
     let host = url.host_str().unwrap_or_default();
@@ -119,14 +125,20 @@ fn gate(grants: &Grants, url: &wire::Url) -> Result<(), Failure> {
 
 impl http::Host for State {
     async fn send(&mut self, request: http::Request) -> HostResult<http::Response> {
-        let _waiting = self.host(Interface::Http);
+        let mut waiting = self.host(Interface::Http, "send");
+        waiting.note(|| line_of(&request));
         let request = self.outgoing(request)??;
         let response = self.http_client().await?.send(request).await?;
+        waiting.note(|| format!("{}, {}", response.status, bytes_of(response.body.size())));
         Ok(self.answer(response)?)
     }
 
     async fn send_all(&mut self, requests: Vec<http::Request>) -> Result<Vec<Result<http::Response, types::Failure>>> {
-        let _waiting = self.host(Interface::Http);
+        let mut waiting = self.host(Interface::Http, "send-all");
+        waiting.note(|| format!("{} requests", requests.len()));
+        if let Some(first) = requests.first() {
+            waiting.note(|| format!("first {}", line_of(first)));
+        }
         if requests.len() > MOST_REQUESTS {
             bail!(
                 "passed {} requests at once; the limit is {MOST_REQUESTS}",
@@ -148,6 +160,13 @@ impl http::Host for State {
             Ok(client) => client.send_all(outgoing).await,
             Err(failure) => outgoing.iter().map(|_| Err(failure.clone())).collect(),
         };
+        waiting.note(|| {
+            let answered = responses.iter().filter_map(|response| response.as_ref().ok());
+            let (count, bytes) = answered.fold((0, 0), |(count, bytes), response| {
+                (count + 1, bytes + response.body.size())
+            });
+            format!("{count} answers, {}", bytes_of(bytes))
+        });
         let mut responses = responses.into_iter();
         let mut given = Vec::with_capacity(answers.len());
         for refused in answers {

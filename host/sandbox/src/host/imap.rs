@@ -124,7 +124,8 @@ impl imap::Host for State {}
 
 impl imap::HostSession for State {
     async fn connect(&mut self, host: String, port: u16, security: imap::Security) -> HostResult<Resource<Session>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.connect");
+        waiting.note(|| format!("{host}:{port}"));
         let (security, default_port) = match security {
             imap::Security::Implicit => (wire::Security::Implicit, 993),
             imap::Security::Starttls => (wire::Security::StartTls, 143),
@@ -158,29 +159,31 @@ impl imap::HostSession for State {
     }
 
     async fn capabilities(&mut self, session: Resource<Session>) -> Result<Vec<String>> {
-        self.activity.host_call(Interface::Imap);
+        self.activity.quick_call(Interface::Imap, "session.capabilities");
         Ok(self.table.get(&session)?.0.capabilities().to_vec())
     }
 
     async fn server_id(&mut self, session: Resource<Session>) -> Result<Vec<(String, String)>> {
-        self.activity.host_call(Interface::Imap);
+        self.activity.quick_call(Interface::Imap, "session.server-id");
         Ok(self.table.get(&session)?.0.server_id().to_vec())
     }
 
     async fn personal_namespace(&mut self, session: Resource<Session>) -> HostResult<imap::Namespace> {
-        self.activity.host_call(Interface::Imap);
+        self.activity.quick_call(Interface::Imap, "session.personal-namespace");
         let wire::Namespace { prefix, delimiter } = self.session(&session)?.personal_namespace()?;
         Ok(imap::Namespace { prefix, delimiter })
     }
 
     async fn mailboxes(&mut self, session: Resource<Session>, with_status: bool) -> HostResult<Vec<imap::Mailbox>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.mailboxes");
         let mailboxes = self.session(&session)?.mailboxes(with_status).await?;
+        waiting.note(|| format!("{} mailboxes", mailboxes.len()));
         Ok(mailboxes.into_iter().map(mailbox).collect())
     }
 
     async fn open(&mut self, session: Resource<Session>, mailbox: String, read_only: bool) -> HostResult<imap::Status> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.open");
+        waiting.note(|| mailbox.clone());
         name(&mailbox)?;
         if !read_only {
             self.may_alter("open a mailbox for writing")?;
@@ -197,23 +200,24 @@ impl imap::HostSession for State {
         changed_since: Option<u64>,
         extra: Vec<String>,
     ) -> HostResult<Vec<imap::Summary>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.scan");
         at_most("extra fetch items", &extra, MOST_EXTRA)?;
         let limit = limit.min(u32::try_from(MOST_MESSAGES).unwrap_or(u32::MAX));
         let found = self
             .session(&session)?
             .scan(from, to, limit, changed_since, &extra)
             .await?;
+        waiting.note(|| format!("UID {from}:{to}, {} found", found.len()));
         Ok(found.into_iter().map(summary).collect())
     }
 
     async fn uids(&mut self, session: Resource<Session>) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.host(Interface::Imap);
+        let _waiting = self.host(Interface::Imap, "session.uids");
         Ok(self.session(&session)?.uids().await?)
     }
 
     async fn vanished(&mut self, session: Resource<Session>, since: u64) -> HostResult<Option<Vec<(u32, u32)>>> {
-        let _waiting = self.host(Interface::Imap);
+        let _waiting = self.host(Interface::Imap, "session.vanished");
         Ok(self.session(&session)?.vanished(since).await?)
     }
 
@@ -223,7 +227,8 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         extra: Vec<String>,
     ) -> HostResult<Vec<Result<imap::Message, types::Failure>>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.fetch");
+        waiting.note(|| format!("{} messages", uids.len()));
         at_most("UIDs to fetch", &uids, MOST_MESSAGES)?;
         at_most("extra fetch items", &extra, MOST_EXTRA)?;
         let messages = self.session(&session)?.fetch(&uids, &extra).await?;
@@ -246,7 +251,8 @@ impl imap::HostSession for State {
         mailbox: String,
         messages: Vec<imap::Outgoing>,
     ) -> HostResult<Vec<Result<Option<u32>, types::Failure>>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.append");
+        waiting.note(|| format!("{} messages to {mailbox}", messages.len()));
         self.may_alter("store messages")?;
         name(&mailbox)?;
         at_most("messages to append", &messages, MOST_MESSAGES)?;
@@ -268,7 +274,8 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         mailbox: String,
     ) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.copy");
+        waiting.note(|| format!("{} messages to {mailbox}", uids.len()));
         self.may_alter("copy messages")?;
         name(&mailbox)?;
         at_most("UIDs to copy", &uids, MOST_UIDS)?;
@@ -281,7 +288,8 @@ impl imap::HostSession for State {
         uids: Vec<u32>,
         mailbox: String,
     ) -> HostResult<Vec<(u32, u32)>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.move");
+        waiting.note(|| format!("{} messages to {mailbox}", uids.len()));
         self.may_alter("move messages")?;
         name(&mailbox)?;
         at_most("UIDs to move", &uids, MOST_UIDS)?;
@@ -289,7 +297,8 @@ impl imap::HostSession for State {
     }
 
     async fn store(&mut self, session: Resource<Session>, uid: u32, flags: Vec<String>) -> HostResult<()> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.store");
+        waiting.note(|| format!("UID {uid}"));
         self.may_alter("set flags")?;
         at_most("flags", &flags, MOST_MESSAGES)?;
         Ok(self.session(&session)?.store(uid, &flags).await?)
@@ -300,7 +309,8 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<(String, Option<String>)>,
     ) -> HostResult<Vec<Result<(), types::Failure>>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.create");
+        waiting.note(|| format!("{} mailboxes", mailboxes.len()));
         self.may_alter("create a mailbox")?;
         at_most("mailboxes to create", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|(mailbox, _)| name(mailbox))?;
@@ -312,7 +322,8 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<String>,
     ) -> HostResult<Vec<Result<(), types::Failure>>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.subscribe");
+        waiting.note(|| format!("{} mailboxes", mailboxes.len()));
         self.may_alter("subscribe to a mailbox")?;
         at_most("mailboxes to subscribe to", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
@@ -324,26 +335,27 @@ impl imap::HostSession for State {
         session: Resource<Session>,
         mailboxes: Vec<String>,
     ) -> HostResult<Vec<Result<imap::Status, types::Failure>>> {
-        let _waiting = self.host(Interface::Imap);
+        let mut waiting = self.host(Interface::Imap, "session.statuses");
+        waiting.note(|| format!("{} mailboxes", mailboxes.len()));
         at_most("mailboxes to ask for", &mailboxes, MOST_MAILBOXES)?;
         mailboxes.iter().try_for_each(|mailbox| name(mailbox))?;
         Ok(answers(self.session(&session)?.statuses(&mailboxes).await?, status))
     }
 
     async fn quota(&mut self, session: Resource<Session>, mailbox: String) -> HostResult<Option<(u64, u64)>> {
-        let _waiting = self.host(Interface::Imap);
+        let _waiting = self.host(Interface::Imap, "session.quota");
         name(&mailbox)?;
         Ok(self.session(&session)?.quota(&mailbox).await?)
     }
 
     async fn idle(&mut self, session: Resource<Session>, timeout_ms: u64) -> HostResult<bool> {
-        let _waiting = self.host(Interface::Imap);
+        let _waiting = self.host(Interface::Imap, "session.idle");
         let patience = Duration::from_millis(timeout_ms).min(IDLE);
         Ok(self.session(&session)?.idle(patience).await?)
     }
 
     async fn drop(&mut self, session: Resource<Session>) -> Result<()> {
-        let _waiting = self.host(Interface::Imap);
+        let _waiting = self.host(Interface::Imap, "session.drop");
         let Session(session) = self.table.delete(session)?;
         self.sessions = self.sessions.saturating_sub(1);
         // Whether the server heard it is of no interest any more.

@@ -9,6 +9,7 @@ use crate::activity::Interface;
 use crate::bindings::whimbrel::connector::log;
 use crate::convert::clean;
 use crate::instance::State;
+use crate::trace::Seen;
 
 /// Bytes of a line, its fields included.
 pub(crate) const LINE: usize = 4 << 10;
@@ -84,6 +85,16 @@ impl log::Host for State {
         }
         let message = clean(&message, LINE);
         let fields = render(&fields, LINE.saturating_sub(message.len()));
+        self.activity.tell(|| Seen::Log {
+            level: match level {
+                log::Level::Trace => "trace",
+                log::Level::Debug => "debug",
+                log::Level::Info => "info",
+                log::Level::Warn => "warn",
+                log::Level::Error => "error",
+            },
+            text: format!("{message} {fields}").trim_end().to_owned(),
+        });
         match level {
             log::Level::Trace => tracing::trace!(plugin, mailbox, fields, "{message}"),
             log::Level::Debug => tracing::debug!(plugin, mailbox, fields, "{message}"),

@@ -15,6 +15,11 @@ use crate::bindings::types;
 use crate::convert;
 use crate::instance::State;
 
+/// A size, for whoever watches.
+fn bytes_of(bytes: u64) -> String {
+    format!("{bytes} bytes")
+}
+
 /// How a host function ends when it does not succeed.
 #[derive(Debug)]
 pub(crate) enum HostError {

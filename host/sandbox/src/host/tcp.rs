@@ -12,7 +12,7 @@ use whimbrel_wire::tcp as wire;
 use crate::Attempt;
 use crate::activity::Interface;
 use crate::bindings::whimbrel::connector::{blobs, tcp};
-use crate::host::{HostError, HostResult};
+use crate::host::{HostError, HostResult, bytes_of};
 use crate::instance::State;
 
 /// Where the settings name no port and the schema has no default: none is right for all protocols.
@@ -67,7 +67,7 @@ fn form_of(form: tcp::Secret) -> wire::Form {
 
 impl tcp::Host for State {
     async fn credentials(&mut self) -> Result<tcp::Credential> {
-        self.activity.host_call(Interface::Tcp);
+        self.activity.quick_call(Interface::Tcp, "credentials");
         let Ok(spec) = self.grants.account() else {
             return Ok(tcp::Credential::None);
         };
@@ -81,7 +81,8 @@ impl tcp::Host for State {
 
 impl tcp::HostConnection for State {
     async fn open(&mut self, host: String, port: u16, security: tcp::Security) -> HostResult<Resource<Connection>> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.open");
+        waiting.note(|| format!("{host}:{port}"));
         let security = match security {
             tcp::Security::Implicit => Security::Implicit,
             tcp::Security::Starttls => Security::StartTls,
@@ -117,7 +118,7 @@ impl tcp::HostConnection for State {
     }
 
     async fn start_tls(&mut self, connection: Resource<Connection>) -> HostResult<()> {
-        let _waiting = self.host(Interface::Tcp);
+        let _waiting = self.host(Interface::Tcp, "connection.start-tls");
         self.connection(&connection)?.start_tls().await?;
         let spec = self.grants.account()?;
         let held = self.table.get(&connection)?;
@@ -126,7 +127,8 @@ impl tcp::HostConnection for State {
     }
 
     async fn write(&mut self, connection: Resource<Connection>, bytes: Vec<u8>) -> HostResult<()> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.write");
+        waiting.note(|| bytes_of(bytes.len() as u64));
         at_most("data", bytes.len(), wire::MOST_BYTES)?;
         let written = self.connection(&connection)?.write(&bytes).await;
         self.noted(written, Attempt::Write, "send a command that alters the source")
@@ -138,7 +140,7 @@ impl tcp::HostConnection for State {
         form: tcp::Secret,
         challenge: Option<String>,
     ) -> HostResult<()> {
-        let _waiting = self.host(Interface::Tcp);
+        let _waiting = self.host(Interface::Tcp, "connection.write-secret");
         at_most("a challenge", challenge.as_ref().map_or(0, String::len), CHALLENGE)?;
         let written = self
             .connection(&connection)?
@@ -148,32 +150,36 @@ impl tcp::HostConnection for State {
     }
 
     async fn write_secret_literal(&mut self, connection: Resource<Connection>, form: tcp::Secret) -> HostResult<()> {
-        let _waiting = self.host(Interface::Tcp);
+        let _waiting = self.host(Interface::Tcp, "connection.write-secret-literal");
         let written = self.connection(&connection)?.write_secret_literal(form_of(form)).await;
         self.noted(written, Attempt::ClearText, "send a secret before encryption")
     }
 
     async fn accepted(&mut self, connection: Resource<Connection>) -> Result<()> {
-        self.activity.host_call(Interface::Tcp);
+        self.activity.quick_call(Interface::Tcp, "connection.accepted");
         self.table.get_mut(&connection)?.wire.accepted();
         Ok(())
     }
 
     async fn refused(&mut self, connection: Resource<Connection>) -> HostResult<bool> {
-        let _waiting = self.host(Interface::Tcp);
+        let _waiting = self.host(Interface::Tcp, "connection.refused");
         Ok(self.connection(&connection)?.refused().await?)
     }
 
     async fn read_line(&mut self, connection: Resource<Connection>, limit: u32) -> HostResult<Vec<u8>> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.read-line");
         let limit = cut(limit, wire::MOST_LINE);
-        Ok(self.connection(&connection)?.read_line(limit).await?)
+        let line = self.connection(&connection)?.read_line(limit).await?;
+        waiting.note(|| bytes_of(line.len() as u64));
+        Ok(line)
     }
 
     async fn read(&mut self, connection: Resource<Connection>, limit: u32) -> HostResult<Vec<u8>> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.read");
         let limit = cut(limit, wire::MOST_BYTES);
-        Ok(self.connection(&connection)?.read(limit).await?)
+        let read = self.connection(&connection)?.read(limit).await?;
+        waiting.note(|| bytes_of(read.len() as u64));
+        Ok(read)
     }
 
     async fn read_body(
@@ -182,19 +188,21 @@ impl tcp::HostConnection for State {
         expected: u64,
         limit: u64,
     ) -> HostResult<Resource<blobs::Blob>> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.read-body");
         let body = self.connection(&connection)?.read_body(expected, limit).await?;
+        waiting.note(|| bytes_of(body.size()));
         Ok(self.lend(body)?)
     }
 
     async fn read_exact(&mut self, connection: Resource<Connection>, length: u64) -> HostResult<Resource<blobs::Blob>> {
-        let _waiting = self.host(Interface::Tcp);
+        let mut waiting = self.host(Interface::Tcp, "connection.read-exact");
+        waiting.note(|| bytes_of(length));
         let body = self.connection(&connection)?.read_exact(length).await?;
         Ok(self.lend(body)?)
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> Result<()> {
-        let _waiting = self.host(Interface::Tcp);
+        let _waiting = self.host(Interface::Tcp, "connection.drop");
         let Connection { wire, .. } = self.table.delete(connection)?;
         self.sessions = self.sessions.saturating_sub(1);
         // Whether the server heard it is of no interest any more.

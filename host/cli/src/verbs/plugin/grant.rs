@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use whimbrel_sandbox::Plugin;
-use whimbrel_trust::{Candidate, Decision, Grant, How};
+use whimbrel_trust::{Candidate, Decision, Grant, How, Installed};
 
 use super::load_from;
 use crate::args::Global;
@@ -16,6 +16,8 @@ use crate::trust::{self, Door, Signed};
 pub struct Standing {
     signed: Signed,
     signer: Option<String>,
+    /// What was agreed to when it was installed; how it differs from that.
+    installed: Result<Option<Installed>>,
     here: Option<Here>,
 }
 
@@ -33,6 +35,7 @@ struct Here {
 pub fn standing(plugin: &Plugin, connector: &str, settings: Option<&Settings>) -> Result<Standing> {
     let keys = settings.map(|settings| settings.trust.public()).unwrap_or_default();
     let signed = trust::signature(plugin, &keys)?;
+    let installed = trust::installed(plugin, &trust::candidate(connector, plugin, &signed));
     let here = match settings {
         None => None,
         Some(settings) => {
@@ -54,10 +57,19 @@ pub fn standing(plugin: &Plugin, connector: &str, settings: Option<&Settings>) -
             .map(str::to_owned),
         _ => None,
     };
-    Ok(Standing { signed, signer, here })
+    Ok(Standing {
+        signed,
+        signer,
+        installed,
+        here,
+    })
 }
 
 impl Standing {
+    fn is_installed(&self) -> bool {
+        matches!(self.installed, Ok(Some(_)))
+    }
+
     /// For programs: `signature`, and with settings `trust` and `doors`.
     pub fn json(&self) -> Map<String, Value> {
         let mut object = Map::new();
@@ -65,11 +77,17 @@ impl Standing {
             "signature".into(),
             trust::signed_json(&self.signed, self.signer.as_deref()),
         );
+        let (installed, problem) = match &self.installed {
+            Ok(installed) => (installed.as_ref(), None),
+            Err(problem) => (None, Some(problem.json())),
+        };
+        object.insert("installed".into(), json!({ "entry": installed, "problem": problem }));
         if let Some(here) = &self.here {
             let state = match &here.decision {
                 Decision::Granted => "granted",
                 Decision::Pin(How::Signed) => "signed-update",
                 Decision::Pin(_) => "pinned-on-first-use",
+                Decision::AskNew if self.is_installed() => "installed",
                 Decision::AskNew => "new",
                 Decision::AskChanged(_) => "changed",
             };
@@ -100,6 +118,16 @@ impl Standing {
             Signed::Bad(error) => format!("BAD: {error}"),
         };
         let mut out = format!("signature: {signature}\n");
+        match &self.installed {
+            Ok(None) => {}
+            Ok(Some(entry)) => {
+                out += &format!(
+                    "installed: on {} by {}, from {}\n",
+                    entry.installed, entry.by, entry.from
+                )
+            }
+            Err(problem) => out += &format!("installed: {}\n", safe(&problem.to_string())),
+        }
         let Some(here) = &self.here else { return out };
         let state = match &here.decision {
             Decision::Granted => match &here.before {
@@ -112,6 +140,7 @@ impl Standing {
             Decision::Pin(_) => {
                 "new, and asks for nothing but what the settings name: pinned when it is first used".to_owned()
             }
+            Decision::AskNew if self.is_installed() => "as it was installed: used without a question".to_owned(),
             Decision::AskNew => {
                 "new, and asks for hosts of its own choice: it needs `whimbrel plugin trust`".to_owned()
             }

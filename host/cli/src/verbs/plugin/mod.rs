@@ -1,11 +1,19 @@
-//! `whimbrel plugin`: what connectors are, whether they are trusted, and their signatures.
+//! `whimbrel plugin`: what connectors are, whether they are trusted, their signatures, and how they are made.
 
+mod build;
 mod grant;
+mod hand;
+mod install;
+mod new;
+mod project;
+mod registry;
 mod sign;
+mod suite;
 
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use whimbrel_conformance::Strictness;
 use whimbrel_model::{Abilities, Description};
 use whimbrel_sandbox::{Plugin, Runtime};
 use whimbrel_wire::{BlobStore, BlobStoreConfig};
@@ -28,6 +36,36 @@ pub async fn run(global: &Global, verb: &PluginVerb, output: Output) -> Result<E
         PluginVerb::List => list(global, output).await,
         PluginVerb::Inspect { connector } => inspect(global, connector, output).await,
         PluginVerb::Trust { connector, yes } => grant::run(global, connector, *yes, output).await,
+        PluginVerb::Install { from, into, key, yes } => install::install(global, from, into, key, *yes, output).await,
+        PluginVerb::Remove { name, into } => install::remove(global, name, into, output),
+        PluginVerb::Publish { file, to } => install::publish(file, to, output).await,
+        PluginVerb::New { name, lang, folder } => new::run(name, *lang, folder.as_deref(), output),
+        PluginVerb::Build {
+            place,
+            output: to,
+            names,
+        } => build::run(place, to.as_deref(), *names, output).await,
+        PluginVerb::Test {
+            file,
+            strict,
+            only,
+            junit,
+        } => {
+            let strictness = if *strict {
+                Strictness::Strict
+            } else {
+                Strictness::Lenient
+            };
+            let junit = junit.as_deref();
+            let wanted = suite::Wanted {
+                file,
+                strictness,
+                only,
+                junit,
+            };
+            suite::run(global, &wanted, output).await
+        }
+        PluginVerb::Try { file, trace, call } => hand::run(global, file, *trace, call, output).await,
         PluginVerb::Keygen { name } => sign::keygen(name, output),
         PluginVerb::Sign { file, key } => sign::sign(file, key, output).await,
         PluginVerb::Verify { file, key } => sign::verify(global, file, key, output).await,
@@ -38,7 +76,7 @@ pub async fn run(global: &Global, verb: &PluginVerb, output: Output) -> Result<E
 async fn list(global: &Global, output: Output) -> Result<Exit> {
     let folders = PluginFolders::of_process(&global.plugins);
     let runtime = runtime()?;
-    let mut rows = Rows::new(&["name", "version", "reads", "writes", "summary", "file"]);
+    let mut rows = Rows::new(&["name", "version", "reads", "writes", "installed", "summary", "file"]);
     let (mut good, mut problems) = (Vec::new(), Vec::new());
     for (_, path) in folders.list() {
         match runtime.load(&path).await {
@@ -46,15 +84,24 @@ async fn list(global: &Global, output: Output) -> Result<Exit> {
                 let description = plugin.description();
                 let writes = if plugin.can_write() { "yes" } else { "no" };
                 let file = path.display().to_string();
+                let candidate = trust::candidate(&description.name, &plugin, &trust::Signed::No);
+                let installed = trust::installed(&plugin, &candidate).unwrap_or_else(|problem| {
+                    problems.push(*problem);
+                    None
+                });
+                let since = installed.as_ref().map(|entry| entry.installed.as_str());
                 rows.add([
                     &description.name,
                     &description.version,
                     "yes",
                     writes,
+                    since.unwrap_or_default(),
                     &description.summary,
                     &file,
                 ]);
-                good.push(document(&plugin));
+                let mut shown = document(&plugin);
+                shown["installed"] = json!(installed);
+                good.push(shown);
             }
             Err(error) => problems.push(failures::load(&error, &path)),
         }

@@ -112,7 +112,8 @@ pub async fn verify(global: &Global, file: &Path, keys: &[String], output: Outpu
     Ok(Exit::Ok)
 }
 
-fn given(keys: &[String]) -> Result<Vec<PublicKey>> {
+/// Public keys that were named.
+pub fn given(keys: &[String]) -> Result<Vec<PublicKey>> {
     let read = |text: &String| {
         public_key::read(text, Path::new("")).map_err(|why| {
             let problem = Problem::usage(format!("`--key {text}`: {why}"));
