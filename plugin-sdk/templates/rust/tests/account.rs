@@ -77,7 +77,7 @@ fn changes_are_told() {
     }
     let (news, _) = listing(&mut account, &inbox.id, Some(&cursor), 1);
     assert!(matches!(&news[..], [Change::Marked(_), Change::Vanished(_), Change::Upserted(_)]), "{news:?}");
-    stand_in.ask(&json!({ "do": "renumber", "collection": told, "content": "" })).unwrap();
+    stand_in.ask(&json!({ "do": "renumber", "collection": told })).unwrap();
     assert_eq!(account.changes(&inbox.id, Some(&cursor), 10), Err(Failure::GenerationChanged));
 }
 
