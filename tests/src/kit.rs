@@ -17,6 +17,30 @@ pub fn house() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a repository").to_owned()
 }
 
+/// What `cargo xtask tools` set up.
+#[derive(Debug)]
+pub struct Tools(PathBuf);
+
+impl Tools {
+    /// Fails where they are not there.
+    pub fn find() -> Self {
+        let kit = target_folder().join("kit");
+        assert!(kit.join("venv").is_dir(), "the tools are not there. Set them up with: cargo xtask tools");
+        Self(kit)
+    }
+
+    /// Into the places where a project has them.
+    pub fn link(&self, project: &Path) {
+        if project.join("requirements.txt").is_file() {
+            fs::create_dir_all(project.join("build")).expect("a folder");
+            symlink(self.0.join("venv"), project.join("build/venv")).expect("a link");
+        }
+        if project.join("package.json").is_file() {
+            symlink(self.0.join("node_modules"), project.join("node_modules")).expect("a link");
+        }
+    }
+}
+
 /// A project in a folder of its own.
 #[derive(Debug)]
 pub struct Project {
@@ -48,17 +72,8 @@ impl Project {
         project.with_tools()
     }
 
-    /// What `cargo xtask tools` set up, in the places where a project has it.
     fn with_tools(self) -> Self {
-        let kit = target_folder().join("kit");
-        assert!(kit.join("venv").is_dir(), "the tools are not there. Set them up with: cargo xtask tools");
-        if self.folder.join("requirements.txt").is_file() {
-            fs::create_dir_all(self.folder.join("build")).expect("a folder");
-            symlink(kit.join("venv"), self.folder.join("build/venv")).expect("a link");
-        }
-        if self.folder.join("package.json").is_file() {
-            symlink(kit.join("node_modules"), self.folder.join("node_modules")).expect("a link");
-        }
+        Tools::find().link(&self.folder);
         self
     }
 
