@@ -9,6 +9,7 @@ mod house;
 mod plugins;
 mod servers;
 mod test;
+mod toolchains;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask <verb>
   plugins        build the connectors into components: <target>/plugins/<name>.wasm
   demo           build everything and migrate a built-in sample account into ./demo-out
   bench …        measure the program against a floor and other programs; `bench --help` tells how
-  test           set up the servers that tests need, build everything, run every test
+  test           set up the servers and toolchains that tests need, build everything, run every test
   docs           write the generated parts of the documents
   docs --check   fail if one of them is not current";
 
