@@ -90,18 +90,18 @@ fn python(house: &House, folder: &Path) -> Result<()> {
 /// npm's cache, with what the projects' lock files name.
 fn javascript(house: &House, folder: &Path) -> Result<()> {
     let locks = texts(house, "package-lock.json")?;
-    let manifests = texts(house, "package.json")?;
-    once(&folder.join("npm"), &[&locks[..], &manifests[..]].concat().join("\n"), |scratch| {
+    once(&folder.join("npm"), &locks.join("\n"), |scratch| {
         let cache = scratch.join("made");
         fs::create_dir_all(&cache)?;
         for lock in &locks {
-            // What npm installs stands in the lock file alone; a manifest of the same needs is in it, as `packages.""`.
+            // It holds the needs of its manifest, too.
             let lock = lock.replace("{{name}}", "project");
             let parsed: serde_json::Value = serde_json::from_str(&lock)?;
             fs::write(scratch.join("package.json"), parsed["packages"][""].to_string())?;
             fs::write(scratch.join("package-lock.json"), &lock)?;
             let mut npm = Command::new("npm");
-            npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--cache"]).arg(&cache);
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--cache"])
+                .arg(&cache);
             run(npm.current_dir(scratch))?;
         }
         Ok(cache)
