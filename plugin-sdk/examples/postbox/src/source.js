@@ -16,7 +16,7 @@ const LINE_FEED = 10;
 
 export class Account {
     // The letters of the folder that was asked for last: its pages need the index no more than once.
-    #listed = { folder: null, rows: [] };
+    #listed = { folder: null, rows: [], byId: new Map() };
 
     static open(settings) {
         const { user } = JSON.parse(settings);
@@ -98,7 +98,7 @@ export class Account {
     }
 
     #find(id) {
-        return this.#listed.rows.find((row) => String(row.number) === id);
+        return this.#listed.byId.get(id);
     }
 
     #path({ file }) {
@@ -130,7 +130,8 @@ export class Account {
         if (rows.length === 0) {
             throw { tag: "not-found", val: "the index has no letter in this folder" };
         }
-        this.#listed = { folder, rows: rows.sort((a, b) => a.number - b.number) };
+        rows.sort((a, b) => a.number - b.number);
+        this.#listed = { folder, rows, byId: new Map(rows.map((row) => [String(row.number), row])) };
     }
 
     #check() {
