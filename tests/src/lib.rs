@@ -14,6 +14,7 @@ pub mod dav;
 pub mod html;
 pub mod imap;
 pub mod instances;
+pub mod kit;
 pub mod provider;
 pub mod proxy;
 pub mod readers;

@@ -1,8 +1,8 @@
-//! A place where connectors are made as a vendor makes them: by commands in a shell, with what `cargo xtask test` fetched.
+//! A place where connectors are made as a vendor makes them: by commands in a shell, with what `cargo xtask tools` fetched.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ impl Workshop {
             folder: scratch::on_disk("workshop"),
         };
         for part in ["wheels", "npm"] {
-            let path = toolchains().join(part);
+            let path = kit().join(part);
             assert!(
                 path.is_dir(),
-                "{} is not there; `cargo xtask test` makes it",
+                "{} is not there; `cargo xtask tools` makes it",
                 path.display()
             );
         }
@@ -57,11 +57,11 @@ impl Workshop {
             .env("WHIMBREL_PLUGINS", target_folder().join("plugins"))
             .env("XDG_DATA_HOME", self.path("home"))
             // Two Rust projects share what they are made of, and nothing with the tests of this workspace.
-            .env("CARGO_TARGET_DIR", target_folder().join("workshop"))
+            .env("CARGO_TARGET_DIR", target_folder().join("kit/cargo"))
             .env("PIP_NO_INDEX", "1")
-            .env("PIP_FIND_LINKS", toolchains().join("wheels"))
+            .env("PIP_FIND_LINKS", kit().join("wheels"))
             .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-            .env("npm_config_cache", toolchains().join("npm"))
+            .env("npm_config_cache", kit().join("npm"))
             .env("npm_config_prefer_offline", "true")
             .env("npm_config_audit", "false")
             .env("npm_config_update_notifier", "false");
@@ -75,15 +75,6 @@ impl Workshop {
         outcome.expect(0);
         outcome
     }
-
-    /// A copy of a project of this repository.
-    #[track_caller]
-    pub fn copy(&self, project: &Path) -> PathBuf {
-        let name = project.file_name().expect("a folder's name");
-        let copy = self.folder.path().join(name);
-        copy_tree(project, &copy);
-        copy
-    }
 }
 
 impl Default for Workshop {
@@ -92,24 +83,7 @@ impl Default for Workshop {
     }
 }
 
-/// What `cargo xtask test` fetched.
-fn toolchains() -> PathBuf {
-    target_folder().join("toolchains")
-}
-
-/// Files and folders; what links lead to is copied. Left out is what is built there.
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
-        let name = entry.unwrap().file_name();
-        if ["build", "target", "node_modules"].iter().any(|built| name == *built) {
-            continue;
-        }
-        let (from, to) = (from.join(&name), to.join(&name));
-        if from.is_dir() {
-            copy_tree(&from, &to);
-        } else {
-            fs::copy(&from, &to).unwrap();
-        }
-    }
+/// What `cargo xtask tools` fetched.
+fn kit() -> PathBuf {
+    target_folder().join("kit")
 }

@@ -70,44 +70,37 @@ pub fn ensure(house: &House) -> Result<()> {
     if missing.is_empty() && packed.is_empty() {
         return Ok(());
     }
-    on_debian(&[&missing[..], &packed[..]].concat())?;
-    if missing.is_empty() && is_root() {
+    if !Path::new("/etc/debian_version").exists() {
+        let names = [&missing[..], &packed[..]].concat().join(", ");
+        return Err(format!(
+            "the tests need these servers, by their Debian names: {names}\n\
+             install them with this system's package manager, or run the tests on Debian (in a container, say)"
+        )
+        .into());
+    }
+    if !missing.is_empty() {
+        install(&missing)?;
+    } else if is_root() {
         run(apt().arg("update"))?;
     }
-    install(&missing)?;
     packed.iter().try_for_each(|name| unpack(&folder, name))
 }
 
-fn on_debian(names: &[&str]) -> Result<()> {
-    if Path::new("/etc/debian_version").exists() {
-        return Ok(());
-    }
-    let names = names.join(", ");
-    Err(format!(
-        "the tests need these packages, by their Debian names: {names}\n\
-         install them with this system's package manager, or run the tests on Debian (in a container, say)"
-    )
-    .into())
-}
-
-/// Installs these packages on Debian as root, or names the line that does it.
+/// Installs Debian packages where that is allowed, or names the line that does it.
 pub fn install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    on_debian(packages)?;
     let line = format!("apt-get install --no-install-recommends --yes {}", packages.join(" "));
-    if !is_root() {
-        return Err(
-            format!("packages that the tests need are missing; as root, run\n  apt-get update && {line}").into(),
-        );
+    if !is_root() || !Path::new("/etc/debian_version").exists() {
+        return Err(format!("what the tests need is missing; as root, run\n  apt-get update && {line}").into());
     }
     let _quiet = NoStarts::begin(Path::new("/usr/sbin/policy-rc.d"))?;
     run(apt().arg("update"))?;
     run(apt()
         .args(["install", "--no-install-recommends", "--yes"])
         .args(packages))
-    .map_err(|error| format!("{error}\ninstall the packages by hand: {line}"))?;
+    .map_err(|error| format!("{error}\ninstall it by hand: {line}"))?;
     Ok(())
 }
 
