@@ -14,31 +14,10 @@ use crate::scratch;
 
 /// The top of the repository.
 pub fn house() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a repository").to_owned()
-}
-
-/// What `cargo xtask tools` set up.
-#[derive(Debug)]
-pub struct Tools(PathBuf);
-
-impl Tools {
-    /// Fails where they are not there.
-    pub fn find() -> Self {
-        let kit = target_folder().join("kit");
-        assert!(kit.join("venv").is_dir(), "the tools are not there. Set them up with: cargo xtask tools");
-        Self(kit)
-    }
-
-    /// Into the places where a project has them.
-    pub fn link(&self, project: &Path) {
-        if project.join("requirements.txt").is_file() {
-            fs::create_dir_all(project.join("build")).expect("a folder");
-            symlink(self.0.join("venv"), project.join("build/venv")).expect("a link");
-        }
-        if project.join("package.json").is_file() {
-            symlink(self.0.join("node_modules"), project.join("node_modules")).expect("a link");
-        }
-    }
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a repository")
+        .to_owned()
 }
 
 /// A project in a folder of its own.
@@ -56,8 +35,15 @@ impl Project {
     pub fn new(name: &str, language: &str) -> Self {
         let scratch = scratch::on_disk("kit");
         let folder = scratch.path().join(name);
-        let project = Self { _scratch: scratch, folder, name: name.to_owned() };
-        let made = project.whimbrel(&["plugin", "new", name, "--lang", language], project.folder.parent().expect("a folder"));
+        let project = Self {
+            _scratch: scratch,
+            folder,
+            name: name.to_owned(),
+        };
+        let made = project.whimbrel(
+            &["plugin", "new", name, "--lang", language],
+            project.folder.parent().expect("a folder"),
+        );
         succeeded("plugin new", &made);
         project.with_tools()
     }
@@ -68,25 +54,49 @@ impl Project {
         let folder = scratch.path().join(name);
         copy(&house().join("plugin-sdk/examples").join(name), &folder);
         copy(&house().join("wit"), &folder.join("wit"));
-        let project = Self { _scratch: scratch, folder, name: name.to_owned() };
+        let project = Self {
+            _scratch: scratch,
+            folder,
+            name: name.to_owned(),
+        };
         project.with_tools()
     }
 
+    /// What `cargo xtask tools` set up, in the places where a project has it.
     fn with_tools(self) -> Self {
-        Tools::find().link(&self.folder);
+        let kit = target_folder().join("kit");
+        assert!(
+            kit.join("venv").is_dir(),
+            "the tools are not there. Set them up with: cargo xtask tools"
+        );
+        if self.folder.join("requirements.txt").is_file() {
+            fs::create_dir_all(self.folder.join("build")).expect("a folder");
+            symlink(kit.join("venv"), self.folder.join("build/venv")).expect("a link");
+        }
+        if self.folder.join("package.json").is_file() {
+            symlink(kit.join("node_modules"), self.folder.join("node_modules")).expect("a link");
+        }
         self
     }
 
     /// Runs a command in the project's folder. What cargo builds is shared by all projects.
     pub fn run(&self, program: &str, words: &[&str]) -> Output {
         let mut command = Command::new(program);
-        command.args(words).current_dir(&self.folder).env("CARGO_TARGET_DIR", target_folder().join("kit/cargo"));
-        command.output().unwrap_or_else(|error| panic!("cannot run {program}: {error}"))
+        command
+            .args(words)
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", target_folder().join("kit/cargo"));
+        command
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run {program}: {error}"))
     }
 
     fn whimbrel(&self, words: &[&str], folder: &Path) -> Output {
         let mut command = Command::new(program());
-        command.args(words).current_dir(folder).env("CARGO_TARGET_DIR", target_folder().join("kit/cargo"));
+        command
+            .args(words)
+            .current_dir(folder)
+            .env("CARGO_TARGET_DIR", target_folder().join("kit/cargo"));
         command.output().expect("the program runs")
     }
 
@@ -103,7 +113,12 @@ impl Project {
         let file = component.to_str().expect("a path in UTF-8");
         let output = self.whimbrel(&["plugin", "test", file, "--json"], &self.folder);
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{} does not pass:\n{said}{}", self.name, String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{} does not pass:\n{said}{}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
         let passed = said.matches("\"passed\"").count();
         assert!(passed >= least, "{} passed {passed} cases:\n{said}", self.name);
     }
@@ -112,12 +127,23 @@ impl Project {
     pub fn stand_in(&self, command: &[&str]) -> StandIn {
         let (program, words) = command.split_first().expect("a command");
         let mut start = Command::new(program);
-        start.args(words).current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = start.spawn().unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+        start
+            .args(words)
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = start
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        StandIn { child, url: said["ready"]["url"].as_str().expect("a URL").to_owned() }
+        StandIn {
+            child,
+            url: said["ready"]["url"].as_str().expect("a URL").to_owned(),
+        }
     }
 }
 
@@ -152,7 +178,9 @@ pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
-        let left_behind = ["build", "node_modules", "target", "__pycache__"].iter().any(|it| name == *it);
+        let left_behind = ["build", "node_modules", "target", "__pycache__"]
+            .iter()
+            .any(|it| name == *it);
         match entry.path() {
             path if path.is_dir() && !left_behind => copy(&path, &to.join(name)),
             path if path.is_dir() => {}

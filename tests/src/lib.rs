@@ -25,4 +25,5 @@ pub mod servers;
 pub mod sieve;
 pub mod snapshot;
 pub mod trouble;
+pub mod workshop;
 pub mod writers;

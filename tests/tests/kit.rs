@@ -21,8 +21,14 @@ fn a_rust_project_builds_and_passes() {
 fn a_python_project_builds_and_passes() {
     let project = Project::new("acme-python", "python");
     let bindings = ["-d", "wit", "-w", "connector", "bindings", "build/bindings"];
-    succeeded("the bindings", &project.run("build/venv/bin/componentize-py", &bindings));
-    succeeded("its tests", &project.run("python3", &["-m", "unittest", "discover", "tests"]));
+    succeeded(
+        "the bindings",
+        &project.run("build/venv/bin/componentize-py", &bindings),
+    );
+    succeeded(
+        "its tests",
+        &project.run("python3", &["-m", "unittest", "discover", "tests"]),
+    );
     project.passes_the_suite(&project.build(), CASES);
 }
 
@@ -31,6 +37,13 @@ fn a_javascript_project_builds_and_passes() {
     let project = Project::new("acme-javascript", "javascript");
     succeeded("its tests", &project.run("npm", &["test"]));
     project.passes_the_suite(&project.build(), CASES);
+}
+
+#[test]
+fn the_example_in_javascript_builds_and_passes() {
+    let project = Project::example("postbox");
+    succeeded("its tests", &project.run("npm", &["test"]));
+    project.passes_the_suite(&project.build(), 30);
 }
 
 /// A connector in Python is one as any other: rules, ledger, catching up, verification.
@@ -42,7 +55,11 @@ fn from_a_python_connector_to_dovecot_with_rules() {
     let to = Dovecot::plain();
     let job = Job::new(&[
         "[rules]\nscript = \"rules.rhai\"\n".to_owned(),
-        local_side("source", component.to_str().unwrap(), &format!("url = \"{}\", tls = \"insecure\"", stand_in.url)),
+        local_side(
+            "source",
+            component.to_str().unwrap(),
+            &format!("url = \"{}\", tls = \"insecure\"", stand_in.url),
+        ),
         imap_side("destination", &to),
         mailbox("alice", &account("alice"), &account("alice")),
     ]);
@@ -62,7 +79,14 @@ fn message(m) {
     job.run(&["verify"]).expect(0);
     let there = Account::read(&mut to.imap("alice"));
     let count = |path: &[&str]| there.folder(path).messages.len();
-    assert_eq!((count(&["INBOX"]), count(&["Old"]), count(&["Work", "a_b & ü"])), (30, 1, 1));
+    assert_eq!(
+        (count(&["INBOX"]), count(&["Old"]), count(&["Work", "a_b & ü"])),
+        (30, 1, 1)
+    );
     let inbox = &there.folder(&["INBOX"]).messages;
-    assert!(inbox.iter().all(|message| message.body.windows(10).any(|bytes| bytes == b"X-Moved-By")));
+    assert!(
+        inbox
+            .iter()
+            .all(|message| message.body.windows(10).any(|bytes| bytes == b"X-Moved-By"))
+    );
 }

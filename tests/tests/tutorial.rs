@@ -1,108 +1,119 @@
-//! `docs/tutorial.md`, word for word: its commands run in order, in each language.
+//! `docs/tutorial.md`, word for word: its commands in their order, each language by itself, and what they are said to say.
+
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::path::Path;
 
-use whimbrel_tests::kit::{Tools, house, succeeded};
-use whimbrel_tests::run::{program, target_folder};
-use whimbrel_tests::scratch;
+use whimbrel_tests::workshop::Workshop;
 
-/// A block of the page: what is said of it after the language, and what it holds.
-struct Block {
-    mark: String,
-    text: String,
+const LANGUAGES: [&str; 3] = ["python", "javascript", "rust"];
+
+/// A fenced block that bears a mark: `sh tested:python`, `text said:all`.
+#[derive(Debug, PartialEq, Eq)]
+struct Block<'a> {
+    /// The section that it stands in.
+    section: &'a str,
+    what: &'a str,
+    language: &'a str,
+    lines: Vec<&'a str>,
 }
 
-fn blocks() -> Vec<Block> {
-    let page = fs::read_to_string(house().join("docs/tutorial.md")).unwrap();
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        let Some(fence) = line.strip_prefix("```") else { continue };
-        let mark = fence.split_once(' ').map_or("", |(_, mark)| mark).to_owned();
-        let mut text = String::new();
-        for line in lines.by_ref().take_while(|line| *line != "```") {
-            writeln!(text, "{line}").unwrap();
+/// The marked blocks of a document.
+fn blocks(document: &str) -> Vec<Block<'_>> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let (mut section, mut within, mut marked) = ("", false, false);
+    for line in document.lines() {
+        if let Some(fence) = line.strip_prefix("```") {
+            within = !within;
+            marked = false;
+            if within && let Some((_, mark)) = fence.split_once(' ') {
+                let (what, language) = mark.split_once(':').expect("`tested:` or `said:` and a language");
+                assert!(["tested", "said"].contains(&what), "{fence}");
+                assert!(language == "all" || LANGUAGES.contains(&language), "{fence}");
+                marked = true;
+                let lines = Vec::new();
+                blocks.push(Block {
+                    section,
+                    what,
+                    language,
+                    lines,
+                });
+            }
+        } else if within && marked {
+            blocks.last_mut().expect("one was begun").lines.push(line);
+        } else if !within && let Some(heading) = line.strip_prefix("## ") {
+            section = heading;
         }
-        blocks.push(Block { mark, text });
     }
+    assert!(!within, "a block has no end");
     blocks
 }
 
-/// The port that the page uses, and one that is free.
-const PORT: &str = "8471";
-
-fn follow(language: &str) {
-    let scratch = scratch::on_disk("tutorial");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let mut folder = scratch.path().to_owned();
-    let mut paths = vec![program().parent().unwrap().to_owned()];
-    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let path = std::env::join_paths(paths).unwrap();
-    let shell = |text: &str, folder: &PathBuf| {
-        let mut command = Command::new("sh");
-        command.args(["-e", "-c", text]).current_dir(folder).env("PATH", &path);
-        command.env("HOME", scratch.path()).env("XDG_CACHE_HOME", target_folder().join("kit/cache"));
-        command.env("CARGO_HOME", std::env::var_os("CARGO_HOME").unwrap_or_else(|| home(".cargo")));
-        command.env("RUSTUP_HOME", std::env::var_os("RUSTUP_HOME").unwrap_or_else(|| home(".rustup")));
-        command.env("CARGO_TARGET_DIR", target_folder().join("kit/cargo")).stdin(Stdio::null());
-        command
-    };
-    let mut stand_in = None;
-    let mut ran = 0;
-    for Block { mark, text } in blocks() {
-        let text = text.replace(PORT, &port);
-        let (kind, whom) = mark.split_once(':').unwrap_or_default();
-        match kind {
-            "file" => fs::write(folder.join(whom), text).unwrap(),
-            _ if whom != language && whom != "all" => {}
-            // Without the network: they were set up before.
-            "tools" => Tools::find().link(&folder),
-            "stand-in" => {
-                let mut child = shell(&format!("exec {text}"), &folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-                let mut ready = String::new();
-                std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready).unwrap();
-                assert!(ready.contains(&port), "{ready}");
-                stand_in = Some(child);
-            }
-            "tested" if text.trim() == "cd acme" => folder.push("acme"),
-            "tested" => {
-                let begun = Instant::now();
-                let output = shell(&text, &folder).output().unwrap();
-                succeeded(&text, &output);
-                ran += 1;
-                // To be read with `--nocapture`: how long each step takes.
-                println!("{language}: {:.1} s: {}", begun.elapsed().as_secs_f32(), text.trim().replace('\n', "; "));
-            }
-            _ => panic!("nobody knows what to do with a block marked `{mark}`"),
+/// Goes through it in one language; every line that is shown has to be said, in this order.
+#[track_caller]
+fn holds_in(language: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tutorial.md");
+    let document = fs::read_to_string(path).unwrap();
+    let blocks = blocks(&document);
+    let ours = blocks
+        .iter()
+        .filter(|block| block.language == "all" || block.language == language);
+    let (mut script, mut said, mut section) = (String::from("exec 2>&1\n"), Vec::new(), "");
+    for block in ours {
+        if block.what == "said" {
+            said.extend(block.lines.iter().filter(|line| !line.starts_with('…')));
+            continue;
         }
+        if block.section != section {
+            section = block.section;
+            writeln!(script, "echo \"== $(date +%s) {section}\"").unwrap();
+        }
+        script.push_str(&block.lines.join("\n"));
+        script.push('\n');
     }
-    assert!(ran >= 7, "{ran} blocks ran");
-    let mut child = stand_in.expect("a stand-in");
-    drop(child.stdin.take());
-    child.wait().unwrap();
-}
-
-fn home(folder: &str) -> std::ffi::OsString {
-    PathBuf::from(std::env::var_os("HOME").expect("a home")).join(folder).into()
-}
-
-#[test]
-fn in_python() {
-    follow("python");
-}
-
-#[test]
-fn in_javascript() {
-    follow("javascript");
+    writeln!(script, "echo \"== $(date +%s) the end\"").unwrap();
+    assert!(said.len() > 5 && script.lines().count() > 20, "{script}");
+    let outcome = Workshop::new().run(&script);
+    // How long each section took, for whoever looks (`--nocapture`).
+    for line in outcome.stdout.lines().filter(|line| line.starts_with("== ")) {
+        println!("{language} {line}");
+    }
+    let mut rest = outcome.stdout.as_str();
+    for line in said {
+        let at = rest.find(line);
+        let at = at.unwrap_or_else(|| panic!("`{line}` is not said, or not in its place:\n{outcome}"));
+        rest = &rest[at + line.len()..];
+    }
 }
 
 #[test]
-fn in_rust() {
-    follow("rust");
+fn the_tutorial_holds_in_python() {
+    holds_in("python");
+}
+
+#[test]
+fn the_tutorial_holds_in_javascript() {
+    holds_in("javascript");
+}
+
+#[test]
+fn the_tutorial_holds_in_rust() {
+    holds_in("rust");
+}
+
+#[test]
+fn marked_blocks_are_found_and_others_are_not() {
+    let text = "## 1. One\n\n```sh tested:rust\na\n\nb\n```\n```toml\n## no heading\n```\n## 2. Two\n```text said:all\nc\n```\n";
+    let found = blocks(text);
+    let seen: Vec<_> = found
+        .iter()
+        .map(|block| (block.section, block.what, block.language, block.lines.join("|")))
+        .collect();
+    let wanted = [
+        ("1. One", "tested", "rust", "a||b".to_owned()),
+        ("2. Two", "said", "all", "c".to_owned()),
+    ];
+    assert_eq!(seen, wanted);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // A developer's tool talks on the terminal.
 
 mod bench;
+mod contract;
 mod demo;
 mod docs;
 mod house;

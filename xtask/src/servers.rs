@@ -97,8 +97,10 @@ pub fn install(packages: &[&str]) -> Result<()> {
     }
     let _quiet = NoStarts::begin(Path::new("/usr/sbin/policy-rc.d"))?;
     run(apt().arg("update"))?;
-    run(apt().args(["install", "--no-install-recommends", "--yes"]).args(packages))
-        .map_err(|error| format!("{error}\ninstall it by hand: {line}"))?;
+    run(apt()
+        .args(["install", "--no-install-recommends", "--yes"])
+        .args(packages))
+    .map_err(|error| format!("{error}\ninstall it by hand: {line}"))?;
     Ok(())
 }
 

@@ -14,26 +14,46 @@ const NEEDED: [(&[&str], &str); 3] = [
     (&["npm", "--version"], "npm"),
 ];
 
-/// Sets up `<target>/kit/venv` and `<target>/kit/node_modules`, with the versions that the templates pin.
+/// Sets up `<target>/kit/venv` and `<target>/kit/node_modules`, with the versions that the templates pin; and beside them what
+/// pip and npm need to do the same in a project without a network (`wheels`, `npm`).
 pub fn ensure(house: &House) -> Result<()> {
-    let missing: Vec<&str> = NEEDED.iter().filter(|(command, _)| !works(command)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(command, _)| !works(command))
+        .map(|(_, package)| *package)
+        .collect();
     servers::install(&missing)?;
     let kit = house.target.join("kit");
     fs::create_dir_all(&kit)?;
     let templates = house.root.join("plugin-sdk/templates");
-    set_up(&kit, &templates.join("python/requirements.txt"), "requirements.txt", |pinned| {
+    set_up(&kit, &templates.join("python/requirements.txt"), "python", |pinned| {
         let venv = kit.join("venv");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
         let mut pip = Command::new(venv.join("bin/pip"));
-        run(pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(pinned))
+        run(pip
+            .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(pinned))?;
+        let mut pip = Command::new(venv.join("bin/pip"));
+        pip.args(["download", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        run(pip.arg(pinned).arg("--dest").arg(kit.join("wheels")))
     })?;
-    set_up(&kit, &templates.join("javascript/package-lock.json.tmpl"), "package-lock.json", |pinned| {
-        for (from, to) in [(pinned, "package-lock.json"), (&templates.join("javascript/package.json.tmpl"), "package.json")] {
-            fs::write(kit.join(to), fs::read_to_string(from)?.replace("{{name}}", "kit"))?;
-        }
-        let mut npm = Command::new("npm");
-        run(npm.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&kit))
-    })
+    set_up(
+        &kit,
+        &templates.join("javascript/package-lock.json.tmpl"),
+        "javascript",
+        |pinned| {
+            for (from, to) in [
+                (pinned, "package-lock.json"),
+                (&templates.join("javascript/package.json.tmpl"), "package.json"),
+            ] {
+                fs::write(kit.join(to), fs::read_to_string(from)?.replace("{{name}}", "kit"))?;
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--cache"])
+                .arg(kit.join("npm"));
+            run(npm.current_dir(&kit))
+        },
+    )
 }
 
 /// Does `work` unless it was done with this file as it is.
