@@ -46,6 +46,21 @@ fn the_example_in_javascript_builds_and_passes() {
     project.passes_the_suite(&project.build(), 30);
 }
 
+#[test]
+fn the_example_in_python_builds_and_passes() {
+    let project = Project::example("groupdesk");
+    let bindings = ["-d", "wit", "-w", "reader", "bindings", "build/bindings"];
+    succeeded(
+        "the bindings",
+        &project.run("build/venv/bin/componentize-py", &bindings),
+    );
+    succeeded(
+        "its tests",
+        &project.run("python3", &["-m", "unittest", "discover", "tests"]),
+    );
+    project.passes_the_suite(&project.build(), 28);
+}
+
 /// A connector in Python is one as any other: rules, ledger, catching up, verification.
 #[test]
 fn from_a_python_connector_to_dovecot_with_rules() {
