@@ -17,10 +17,13 @@ use whimbrel_model::{Collection, Timestamp};
 use whimbrel_sandbox::{AccountSpec, Activity, Connections, Plugin, PluginLimits, Runtime, RuntimeConfig};
 use whimbrel_tests::run::plugin;
 use whimbrel_tests::scratch;
-use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Timeouts};
+use whimbrel_wire::{BlobStore, BlobStoreConfig, Credentials, Secret, Timeouts};
 
 /// The faults, and the cases that find them.
 const README: &str = include_str!("../faulty/README.md");
+
+/// The owner of each account, and the password where one is asked for.
+const OWNER: &str = "Sesame-7341";
 
 /// A line of the table.
 struct Planted {
@@ -249,16 +252,24 @@ fn hooks(folder: &Path) -> Hooks {
 }
 
 /// Runs the suite over an account of its own with this fault.
-async fn report(plugin: &Plugin, fault: &str) -> Report {
+async fn report(plugin: &Plugin, previous: Option<Plugin>, fault: &str) -> Report {
     let folder = scratch::folder("planted");
     let content = fill(&folder.path().join("from"));
+    // A folder asks for no secret: where one is given, every other one does as well.
+    let credentials = match fault.contains("secret") {
+        true => Credentials::Password {
+            user: "me".to_owned(),
+            password: Secret::new(OWNER),
+        },
+        false => Credentials::None,
+    };
     let spec = |root: &str| AccountSpec {
         mailbox: fault.to_owned(),
-        settings: json!({ "root": root, "owner": "me", "fault": fault })
+        settings: json!({ "root": root, "owner": OWNER, "fault": fault })
             .as_object()
             .unwrap()
             .clone(),
-        credentials: Credentials::None,
+        credentials: credentials.clone(),
         ca: None,
         pins: Vec::new(),
         compress: None,
@@ -275,6 +286,7 @@ async fn report(plugin: &Plugin, fault: &str) -> Report {
             hooks: hooks(&folder.path().join("from")),
         }),
         destination: Some(spec("to")),
+        previous,
         ..Subject::default()
     };
     run(plugin, &subject).await
@@ -283,7 +295,13 @@ async fn report(plugin: &Plugin, fault: &str) -> Report {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_nothing_is_planted_everything_passes() {
     let scratch = scratch::folder("planted");
-    let report = report(&loaded(scratch.path()).await, "none").await;
+    let report = report(
+        &loaded(scratch.path()).await,
+        // The release before was as good.
+        Some(loaded(scratch.path()).await),
+        "none",
+    )
+    .await;
     println!("{report}");
     assert!(report.is_clean() && report.holds(Strictness::Strict), "{report}");
 }
@@ -326,7 +344,7 @@ async fn every_planted_fault_is_found() {
         let (plugin, slots) = (Arc::clone(&plugin), Arc::clone(&slots));
         running.spawn(async move {
             let _slot = slots.acquire().await;
-            let report = report(&plugin, &planted.fault).await;
+            let report = report(&plugin, None, &planted.fault).await;
             wrong(&planted, &report)
         });
     }

@@ -200,24 +200,27 @@ async fn refused(suite: &mut Suite<'_>) -> Verdict<(Failure, Collection)> {
     }
 }
 
-/// Waits until the account can be read again.
-async fn recovered(suite: &mut Suite<'_>, collection: &Collection) -> Verdict<(Source, Listing)> {
-    let spec = suite.known()?.spec.clone();
+/// Waits until the account can be read again, and gives what it then gives.
+async fn recovered(suite: &mut Suite<'_>, collection: &Collection) -> Verdict<Vec<Bytes>> {
+    let spec = &suite.known()?.spec;
     let mut last = String::new();
     for _ in 0..ATTEMPTS {
-        match suite.plugin.source(&spec).await {
-            Ok(mut source) => match walk(&mut source, &collection.id, None, 1000).await {
-                Ok(listing) => return Ok((source, listing)),
-                Err(Stop::Failed(text)) => last = text,
-                Err(stop) => return Err(stop),
-            },
-            Err(failure) => last = failure.to_string(),
+        match read_anew(suite, spec, collection).await {
+            Ok(contents) => return Ok(contents),
+            Err(Stop::Failed(text)) => last = text,
+            Err(stop) => return Err(stop),
         }
         sleep(PAUSE).await;
     }
     Err(Stop::Failed(format!(
         "afterwards, the account cannot be read any more: {last}"
     )))
+}
+
+async fn read_anew(suite: &Suite<'_>, spec: &AccountSpec, collection: &Collection) -> Verdict<Vec<Bytes>> {
+    let mut source = suite.plugin.source(spec).await.during("open")?;
+    let listing = walk(&mut source, &collection.id, None, 1000).await?;
+    contents(&mut source, &collection.id, &listing).await
 }
 
 async fn throttled(suite: &mut Suite<'_>) -> Verdict {
@@ -281,9 +284,7 @@ async fn cut(suite: &mut Suite<'_>) -> Verdict {
     };
     let after = recovered(suite, &collection).await;
     verdict?;
-    let (mut source, listing) = after?;
-    let again = contents(&mut source, &collection.id, &listing).await?;
-    check!(again == whole, "after an answer that broke off, other contents come");
+    check!(after? == whole, "after an answer that broke off, other contents come");
     Ok(())
 }
 

@@ -91,17 +91,15 @@ async fn content(suite: &mut Suite<'_>) -> Verdict {
 /// A hint at what went wrong: where the content that came is different from what was wanted.
 fn nearest(wanted: &[u8], there: &HashMap<&[u8], usize>) -> String {
     let common = |other: &[u8]| other.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    let lines = samples::with_crlf(wanted);
+    if there.keys().any(|other| samples::with_crlf(other) == lines) {
+        return "; one that came differs in its line ends alone".to_owned();
+    }
     match there.keys().max_by_key(|other| common(other)) {
         Some(other) if wanted.starts_with(other) => {
             let less = wanted.len() - other.len();
             let noun = if less == 1 { "byte" } else { "bytes" };
             format!("; the most similar has {less} {noun} less: the end is missing")
-        }
-        Some(other) if samples::with_crlf(other) == samples::with_crlf(wanted) => {
-            format!(
-                "; the most similar has {} bytes and differs in its line ends alone",
-                other.len()
-            )
         }
         Some(other) => format!(
             "; the most similar has {} bytes and differs from byte {} on",

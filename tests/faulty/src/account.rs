@@ -17,6 +17,8 @@ pub struct Account {
     pub folder: Folder,
     /// What is done wrong.
     pub fault: Fault,
+    /// Of the account, as it was set.
+    pub owner: String,
     /// Bodies that were read.
     pub seen: HashSet<String>,
 }
@@ -27,8 +29,10 @@ impl Account {
     /// # Errors
     /// `invalid-settings`, and what opening the folder fails with.
     pub fn open(settings: &Settings) -> Result<Self> {
+        let (fault, owner) = settings::read(settings)?;
         Ok(Self {
-            fault: settings::read(settings)?,
+            fault,
+            owner,
             folder: Folder::open("root")?,
             seen: HashSet::new(),
         })

@@ -31,6 +31,8 @@ pub enum Fault {
     SeenByReading,
     ThrottledAsInternal,
     CutUnnoticed,
+    AnySecret,
+    SecretTold,
     SettingsUnchecked,
     EnsureDoubles,
     SeparatorSplits,
@@ -203,6 +205,13 @@ pub const FAULTS: &[(&str, Fault, &str, &str)] = &[
         Fault::CutUnnoticed,
         "fetch",
         "gives the half that came before the connection broke",
+    ),
+    ("any-secret", Fault::AnySecret, "open", "opens whatever the password is"),
+    (
+        "secret-told",
+        Fault::SecretTold,
+        "fetch",
+        "says in a failure what it should not",
     ),
     (
         "settings-unchecked",

@@ -8,7 +8,8 @@ use crate::faults::{self, FAULTS, Fault};
 
 /// JSON Schema of what a mailbox gives.
 pub const ACCOUNT_SCHEMA: &str = r#"{"type":"object","properties":{
-  "user":{"type":"string","description":"Whose account it is. Nothing depends on it."}}}"#;
+  "user":{"type":"string","description":"Whose account it is. Nothing depends on it."},
+  "password":{"description":"Nothing depends on it: a folder asks for none."}}}"#;
 
 /// Fields as in [`schema`].
 #[derive(Debug, Deserialize)]
@@ -33,19 +34,19 @@ pub fn schema() -> String {
     .to_string()
 }
 
-/// The fault that is planted.
+/// The fault that is planted, and the owner.
 ///
 /// # Errors
 /// `invalid-settings` where the settings do not fit.
-pub fn read(settings: &whimbrel_plugin::Settings) -> Result<Fault> {
+pub fn read(settings: &whimbrel_plugin::Settings) -> Result<(Fault, String)> {
     let read: Read = settings.parse()?;
     let name = read.fault.as_deref().unwrap_or("none");
     let fault = faults::find(name).ok_or_else(|| Failure::invalid_settings("`fault` is none of the faults"))?;
-    let owned = matches!(&read.owner, Some(Value::String(owner)) if !owner.is_empty());
-    if !owned && fault != Fault::SettingsUnchecked {
-        return Err(Failure::invalid_settings("`owner` must be a text"));
+    match read.owner {
+        Some(Value::String(owner)) if !owner.is_empty() => Ok((fault, owner)),
+        _ if fault == Fault::SettingsUnchecked => Ok((fault, String::new())),
+        _ => Err(Failure::invalid_settings("`owner` must be a text")),
     }
-    Ok(fault)
 }
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn settings_are_checked() {
-        let read = |json: &str| read(&whimbrel_plugin::Settings::new(json));
+        let read = |json: &str| read(&whimbrel_plugin::Settings::new(json)).map(|(fault, _)| fault);
         assert_eq!(read(r#"{"owner":"me"}"#), Ok(Fault::None));
         assert_eq!(read(r#"{"owner":"me","fault":"put-drops"}"#), Ok(Fault::PutDrops));
         assert_eq!(read(r#"{"fault":"settings-unchecked"}"#), Ok(Fault::SettingsUnchecked));

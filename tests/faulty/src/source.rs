@@ -70,6 +70,9 @@ impl Source {
             Err(_) if self.0.planted(Fault::MissingGiven) => {
                 return Ok(Item::message(ItemMeta::new(id), blobs::blob(b"")));
             }
+            Err(_) if self.0.planted(Fault::SecretTold) => {
+                return Err(Failure::not_found(format!("{} has no such item", self.0.owner)));
+            }
             Err(failure) => return Err(failure),
         };
         let body = self.body(&entry, cut)?;
