@@ -15,6 +15,7 @@ mod altering;
 mod bodies;
 pub mod config;
 mod describe;
+mod failing;
 mod listing;
 mod naming;
 mod putting;

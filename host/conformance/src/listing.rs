@@ -59,6 +59,9 @@ pub const CASES: &[Case] = &[
 /// Pages that a listing may take; more are a loop.
 const MOST_PAGES: usize = 100_000;
 
+/// Pages in a row that may say nothing, while more is said to wait.
+const MOST_SILENT: usize = 200;
+
 /// Whatever can be listed: a source, or a destination that reads what it wrote.
 pub trait Listed {
     fn page(
@@ -146,6 +149,7 @@ pub async fn walk(account: &mut impl Listed, collection: &str, cursor: Option<&s
     let mut listing = Listing::default();
     let mut at = cursor.map(str::to_owned);
     let mut seen = HashSet::new();
+    let mut silent = 0;
     for number in 0..MOST_PAGES {
         let page = account.page(collection, at.as_deref(), limit).await.during("changes")?;
         check!(
@@ -172,6 +176,12 @@ pub async fn walk(account: &mut impl Listed, collection: &str, cursor: Option<&s
             | Change::Vanished(id)) = change;
             check!(seen.insert(id.clone()), "the item {id:?} is named twice in one listing");
         }
+        silent = if page.changes.is_empty() { silent + 1 } else { 0 };
+        check!(
+            silent < MOST_SILENT,
+            "the listing never ends: {MOST_SILENT} pages in a row, asked for with limit {limit}, name nothing, and each says \
+             that there is more"
+        );
         let more = page.more;
         at = Some(page.cursor.clone());
         listing.add(page);
@@ -350,7 +360,7 @@ async fn paging(suite: &mut Suite<'_>) -> Verdict {
         let metas = listing.upserted.iter().map(|meta| (meta.id.clone(), meta.clone()));
         metas.collect::<BTreeMap<String, ItemMeta>>()
     };
-    for limit in [1, 2, 7] {
+    for limit in [1, 2, 3, 7, 1000] {
         let small = walk(&mut source, &collection.id, None, limit).await?;
         check!(
             by_id(&small) == by_id(&large),
@@ -491,7 +501,7 @@ async fn strange_cursor(suite: &mut Suite<'_>) -> Verdict {
         "a:b:c;d=e,f",
     ];
     let mut all: Vec<(String, bool)> = nonsense.iter().map(|cursor| ((*cursor).to_owned(), true)).collect();
-    all.push(("x".repeat(60_000), true));
+    all.push(("x".repeat(64 << 10), true));
     // These might be cursors: they need not give a whole listing.
     let half = real.chars().take(real.chars().count() / 2).collect();
     all.extend([
@@ -499,7 +509,11 @@ async fn strange_cursor(suite: &mut Suite<'_>) -> Verdict {
         (format!("{real}x"), false),
         (real.to_uppercase(), false),
         (real.repeat(3), false),
+        (format!("9999{real}"), false),
     ]);
+    if let Some(other) = another(&mut source, &collection).await? {
+        all.push((other, false));
+    }
     for (cursor, is_nonsense) in all {
         let shown: String = cursor.chars().take(40).collect();
         match source.changes(&collection.id, Some(&cursor), 1000).await {
@@ -523,6 +537,14 @@ async fn strange_cursor(suite: &mut Suite<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// The last cursor of another collection, where there is one.
+async fn another(source: &mut Source, collection: &Collection) -> Verdict<Option<String>> {
+    let collections = source.collections().await.during("collections")?;
+    let other = collections.iter().find(|it| it.selectable && it.id != collection.id);
+    let Some(other) = other else { return Ok(None) };
+    Ok(walk(source, &other.id, None, 1000).await?.cursors.pop())
 }
 
 /// Whether a connector that answered `internal` did so itself: after some faults in a row (traps, limits, lies) the
