@@ -1,7 +1,7 @@
 // A small fake of the provider, for tests: it listens on a free loopback port, says where in one line of JSON on
 // standard output, and does what the lines of JSON on its standard input ask for. It ends when they do.
 //
-// `node stand_in.js`, and type `{"do":"content"}`.
+// `node stand_in.js [PORT]`, and type `{"do":"content"}`.
 
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
@@ -290,7 +290,7 @@ async function serve(request, response) {
 
 function main() {
     const server = createServer(serve);
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
         const url = `http://127.0.0.1:${server.address().port}`;
         const does = ["content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut"];
         console.log(JSON.stringify({ ready: { url }, does }));

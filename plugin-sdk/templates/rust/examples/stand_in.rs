@@ -1,7 +1,7 @@
 //! A small fake of the provider, for tests: it listens on a free loopback port, says where in one line of JSON on
 //! standard output, and does what the lines of JSON on its standard input ask for. It ends when they do.
 //!
-//! `cargo run --example stand_in`, and type `{"do":"content"}`.
+//! `cargo run --example stand_in [PORT]`, and type `{"do":"content"}`.
 
 mod bulletin {
     include!("stand_in/bulletin.rs");
@@ -16,7 +16,8 @@ use bulletin::{Answer, Provider};
 use serde_json::{Value, json};
 
 fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = std::env::args().nth(1).unwrap_or_else(|| "0".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
     let url = format!("http://{}", listener.local_addr()?);
     let provider = Arc::new(Mutex::new(Provider::new()));
     let served = Arc::clone(&provider);

@@ -14,8 +14,8 @@
 use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use whimbrel_plugin::{Blob, Failure, Result, Settings, blobs, http};
 
 /// The most that an answer of JSON may have, in bytes; letters may be larger.
@@ -137,7 +137,7 @@ impl Bulletin {
 
     pub fn set_flags(&self, folder: &str, id: &str, flags: &[String]) -> Result<()> {
         let path = format!("{}/flags", letter(folder, id));
-        let _: serde_json::Value = self.json("PUT", &path, Some(json!({ "flags": flags })), "setting flags")?;
+        let _: Value = self.json("PUT", &path, Some(json!({ "flags": flags })), "setting flags")?;
         Ok(())
     }
 
@@ -146,10 +146,9 @@ impl Bulletin {
         checked(http::send(request)?, "removing a letter").map(drop)
     }
 
-    fn json<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<impl Serialize>, what: &str) -> Result<T> {
-        let body = body.map(|body| serde_json::to_vec(&body)).transpose();
-        let body = body.map_err(|error| Failure::internal(format!("{what}: {error}")))?;
-        let mut request = self.request(method, path, body.map(|body| blobs::blob(&body)), "application/json");
+    fn json<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<Value>, what: &str) -> Result<T> {
+        let body = body.map(|body| blobs::blob(body.to_string().as_bytes()));
+        let mut request = self.request(method, path, body, "application/json");
         request.max_bytes = Some(ANSWER);
         parsed(&checked(http::send(request)?, what)?, what)
     }

@@ -11,7 +11,11 @@ const SETTINGS: &str = r#"{
     "type": "object",
     "properties": {
         "url": {"type": "string", "description": "Address of the bulletin's API", "minLength": 1},
-        "tls": {"enum": ["verify", "insecure"], "default": "verify"}
+        "tls": {
+            "description": "`insecure` lets an address with `http://` be used",
+            "enum": ["verify", "insecure"],
+            "default": "verify"
+        }
     },
     "required": ["url"],
     "additionalProperties": false
@@ -19,7 +23,10 @@ const SETTINGS: &str = r#"{
 /// What a mailbox must give. The password goes to the host, which logs in; it is never seen here.
 const ACCOUNT: &str = r#"{
     "type": "object",
-    "properties": {"user": {"type": "string", "minLength": 1}, "password": {"type": "string"}},
+    "properties": {
+        "user": {"type": "string", "description": "Who logs in", "minLength": 1},
+        "password": {"type": "string", "description": "The password of this account"}
+    },
     "required": ["user", "password"]
 }"#;
 /// What the provider can do, reading and writing.
