@@ -42,9 +42,6 @@ fn main() -> Result<()> {
 /// All files below a folder by their path in it, sorted.
 fn files(folder: &Path, name: &str, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
     println!("cargo::rerun-if-changed={}", folder.display());
-    if !folder.is_dir() {
-        return Ok(());
-    }
     let mut entries = fs::read_dir(folder)?.collect::<std::result::Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {

@@ -1,6 +1,6 @@
 //! Bodies in pieces. What reads them is written over [`ReadAt`], so that it runs natively on plain bytes too.
 
-use crate::bindings::connector::whimbrel::connector::blobs;
+use crate::host::blobs;
 use crate::{Blob, Failure, Result};
 
 /// The largest piece that the host gives or takes at once, in bytes.

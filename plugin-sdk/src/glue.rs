@@ -22,8 +22,31 @@ pub struct ExportedReader<R>(PhantomData<R>);
 #[doc(hidden)]
 pub struct Account<T>(RefCell<T>);
 
+/// Lets the host's log tell where the connector panicked, before it traps. What a panic says may hold parts of a message:
+/// only texts that stand in the code are told.
+#[cfg(target_family = "wasm")]
+fn tell_panics() {
+    use crate::log::{Level, write};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic
+                .location()
+                .map_or_else(String::new, |place| format!(" at {place}"));
+            let text = panic.payload().downcast_ref::<&'static str>().copied();
+            let text = text.unwrap_or("(a text that is not told)");
+            write(Level::Error, &format!("the connector panicked{place}: {text}"), &[]);
+        }));
+    });
+}
+
+/// In a native build a panic says all that it has to say.
+#[cfg(not(target_family = "wasm"))]
+fn tell_panics() {}
+
 impl<C: Connector> exports::descriptor::Guest for Exported<C> {
     fn describe() -> Description {
+        tell_panics();
         C::describe()
     }
 }
@@ -38,6 +61,7 @@ impl<C: Connector> exports::destination::Guest for Exported<C> {
 
 impl<R: Reader> exports::descriptor::Guest for ExportedReader<R> {
     fn describe() -> Description {
+        tell_panics();
         R::describe()
     }
 }
@@ -48,6 +72,7 @@ impl<R: Reader> exports::source::Guest for ExportedReader<R> {
 
 impl<S: Source> exports::source::GuestAccount for Account<S> {
     fn open(settings: String) -> Result<exports::source::Account> {
+        tell_panics();
         let opened = S::open(&Settings::new(settings))?;
         Ok(exports::source::Account::new(Self(RefCell::new(opened))))
     }
@@ -71,6 +96,7 @@ impl<S: Source> exports::source::GuestAccount for Account<S> {
 
 impl<D: Destination> exports::destination::GuestAccount for Account<D> {
     fn open(settings: String) -> Result<exports::destination::Account> {
+        tell_panics();
         let opened = D::open(&Settings::new(settings))?;
         Ok(exports::destination::Account::new(Self(RefCell::new(opened))))
     }

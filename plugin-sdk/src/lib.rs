@@ -68,6 +68,10 @@
 pub mod bindings;
 pub mod blobs;
 mod failure;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+mod native;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+pub mod testing;
 #[doc(hidden)]
 pub mod glue;
 pub mod log;
@@ -78,15 +82,20 @@ mod types;
 
 pub use bindings::connector::exports::whimbrel::connector::descriptor::{Abilities, Description, Permission};
 pub use bindings::connector::exports::whimbrel::connector::destination::{Limits, Remark};
-pub use bindings::connector::whimbrel::connector::blobs::Blob;
+#[cfg(not(all(feature = "testing", not(target_family = "wasm"))))]
+use bindings::connector::whimbrel::connector as host;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+use native as host;
+
+pub use host::blobs::Blob;
 /// Granted folders; see `wit/files.wit`.
-pub use bindings::connector::whimbrel::connector::files;
+pub use host::files;
 /// HTTP, done by the host; see `wit/http.wit`.
-pub use bindings::connector::whimbrel::connector::http;
+pub use host::http;
 /// IMAP, spoken by the host; see `wit/imap.wit`.
 pub use bindings::connector::whimbrel::connector::imap;
 /// Connections for protocols of lines; see `wit/tcp.wit`.
-pub use bindings::connector::whimbrel::connector::tcp;
+pub use host::tcp;
 pub use bindings::connector::whimbrel::connector::types::{
     Change, Collection, Failure, Item, ItemMeta, Kind, Outcome, Page, Placement, Role, Timestamp,
 };

@@ -2,7 +2,7 @@
 
 pub use crate::bindings::connector::whimbrel::connector::log::Level;
 
-/// Writes a line with fields. A native build drops it.
+/// Writes a line with fields. A native build keeps it for the test, or drops it.
 pub fn write(level: Level, message: &str, fields: &[(&str, String)]) {
     #[cfg(target_family = "wasm")]
     {
@@ -12,7 +12,9 @@ pub fn write(level: Level, message: &str, fields: &[(&str, String)]) {
             .collect();
         crate::bindings::connector::whimbrel::connector::log::write(level, message, &fields);
     }
-    #[cfg(not(target_family = "wasm"))]
+    #[cfg(all(feature = "testing", not(target_family = "wasm")))]
+    crate::native::logged(level, message, fields);
+    #[cfg(not(any(feature = "testing", target_family = "wasm")))]
     let _ = (level, message, fields);
 }
 

@@ -1,13 +1,14 @@
 //! `cargo xtask docs`: the parts of documents that come from the code.
 //!
 //! A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, each on a line of its own; some files are
-//! generated as a whole. What belongs there is what `whimbrel document NAME` prints.
+//! generated as a whole. What belongs there is what `whimbrel document NAME` prints, or an interface of the contract.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::contract::{self, Contract};
 use crate::house::{House, Result, output};
 
 /// Files that are one part as a whole, by its name.
@@ -32,8 +33,13 @@ pub fn run(house: &House, check: bool) -> Result<()> {
         if parts.keys().any(|name| name.starts_with("connector:")) {
             crate::build_plugins(house)?;
         }
+        let contract = Contract::read(&house.root)?;
         let program = house.whimbrel()?;
         for (name, part) in &mut parts {
+            if let Some(interface) = name.strip_prefix(contract::PART) {
+                *part = contract.interface(interface)?;
+                continue;
+            }
             let mut command = Command::new(&program);
             command
                 .args(["document", name, "--plugins"])

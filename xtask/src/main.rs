@@ -2,12 +2,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // A developer's tool talks on the terminal.
 
 mod bench;
+mod contract;
 mod demo;
 mod docs;
 mod house;
 mod plugins;
 mod servers;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask <verb>
   plugins        build the connectors into components: <target>/plugins/<name>.wasm
   demo           build everything and migrate a built-in sample account into ./demo-out
   bench …        measure the program against a floor and other programs; `bench --help` tells how
-  test           set up the servers that tests need, build everything, run every test
+  tools          set up what tests build connectors in Python and JavaScript with: <target>/kit
+  test           set up the servers and tools that tests need, build everything, run every test
   docs           write the generated parts of the documents
   docs --check   fail if one of them is not current";
 
@@ -39,6 +42,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["plugins"] => build_plugins(&house),
         ["demo"] => demo::run(&house),
         ["bench", words @ ..] => bench::run(&house, words),
+        ["tools"] => tools::ensure(&house),
         ["test"] => test::run(&house),
         ["docs"] => docs::run(&house, false),
         ["docs", "--check"] => docs::run(&house, true),

@@ -79,22 +79,29 @@ pub fn ensure(house: &House) -> Result<()> {
         .into());
     }
     if !missing.is_empty() {
-        let line = format!("apt-get install --no-install-recommends --yes {}", missing.join(" "));
-        if !is_root() {
-            return Err(
-                format!("servers that the tests need are missing; as root, run\n  apt-get update && {line}").into(),
-            );
-        }
-        let _quiet = NoStarts::begin(Path::new("/usr/sbin/policy-rc.d"))?;
-        run(apt().arg("update"))?;
-        run(apt()
-            .args(["install", "--no-install-recommends", "--yes"])
-            .args(&missing))
-        .map_err(|error| format!("{error}\ninstall the servers by hand: {line}"))?;
+        install(&missing)?;
     } else if is_root() {
         run(apt().arg("update"))?;
     }
     packed.iter().try_for_each(|name| unpack(&folder, name))
+}
+
+/// Installs Debian packages where that is allowed, or names the line that does it.
+pub fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install --no-install-recommends --yes {}", packages.join(" "));
+    if !is_root() || !Path::new("/etc/debian_version").exists() {
+        return Err(format!("what the tests need is missing; as root, run\n  apt-get update && {line}").into());
+    }
+    let _quiet = NoStarts::begin(Path::new("/usr/sbin/policy-rc.d"))?;
+    run(apt().arg("update"))?;
+    run(apt()
+        .args(["install", "--no-install-recommends", "--yes"])
+        .args(packages))
+    .map_err(|error| format!("{error}\ninstall it by hand: {line}"))?;
+    Ok(())
 }
 
 fn apt() -> Command {

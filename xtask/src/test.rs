@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use crate::house::{House, Result, line};
-use crate::servers;
+use crate::{servers, tools};
 
 /// Tests that ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +41,7 @@ impl Tally {
 /// Sets up servers, builds everything, runs every test, and says in its last line how many passed and failed.
 pub fn run(house: &House) -> Result<()> {
     servers::ensure(house)?;
+    tools::ensure(house)?;
     crate::build_plugins(house)?;
     house.whimbrel()?;
     let mut tally = Tally::default();

@@ -40,7 +40,7 @@ pub enum LoadError {
     #[error("{} is not WebAssembly. Name the .wasm file of a connector", path.display())]
     NotWasm { path: PathBuf },
     /// A module that was not made into a component.
-    #[error("{} is a core WebAssembly module, not a component. Turn it into one: `cargo xtask plugins` does it for Rust, `wasm-tools component new` for others", path.display())]
+    #[error("{} is a core WebAssembly module, not a component. Turn it into one: whimbrel plugin build {}", path.display(), path.display())]
     CoreModule { path: PathBuf },
     /// Damaged, or made by a newer toolchain.
     #[error("the connector {} is damaged: {reason}. Build or download it again", path.display())]

@@ -2,7 +2,7 @@
 """A small fake of the provider, for tests: it listens on a free loopback port, says where in one line of JSON on
 standard output, and does what the lines of JSON on its standard input ask for. It ends when they do.
 
-`python3 stand_in.py`, and type `{"do":"content"}`.
+`python3 stand_in.py [PORT]`, and type `{"do":"content"}`.
 """
 
 import base64
@@ -284,7 +284,8 @@ def do(request: dict) -> dict:
 
 
 def main() -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     does = ["content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut"]

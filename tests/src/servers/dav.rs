@@ -148,7 +148,8 @@ impl Xandikos {
     }
 }
 
-fn start(name: &str, command: impl Fn(&Path, u16) -> Command) -> (Process, u16, TempDir) {
+/// Starts a server that speaks HTTP, and waits until it answers.
+pub(super) fn start(name: &str, command: impl Fn(&Path, u16) -> Command) -> (Process, u16, TempDir) {
     let mut last = String::new();
     for _ in 0..4 {
         let folder = scratch::folder(name);

@@ -4,6 +4,7 @@ mod courier;
 mod cyrus;
 mod dav;
 mod dovecot;
+mod registry;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -22,6 +23,7 @@ pub use courier::Courier;
 pub use cyrus::Cyrus;
 pub use dav::{DavServer, Radicale, Xandikos};
 pub use dovecot::{Dovecot, Format, Options};
+pub use registry::Registry;
 
 use crate::imap::Imap;
 use crate::scratch::Random;

@@ -14,7 +14,11 @@ SETTINGS = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "description": "Address of the bulletin's API", "minLength": 1},
-        "tls": {"enum": ["verify", "insecure"], "default": "verify"},
+        "tls": {
+            "description": "`insecure` lets an address with `http://` be used",
+            "enum": ["verify", "insecure"],
+            "default": "verify",
+        },
     },
     "required": ["url"],
     "additionalProperties": False,
@@ -22,7 +26,10 @@ SETTINGS = {
 # What a mailbox must give. The password goes to the host, which logs in; it is never seen here.
 ACCOUNT = {
     "type": "object",
-    "properties": {"user": {"type": "string", "minLength": 1}, "password": {"type": "string"}},
+    "properties": {
+        "user": {"type": "string", "description": "Who logs in", "minLength": 1},
+        "password": {"type": "string", "description": "The password of this account"},
+    },
     "required": ["user", "password"],
 }
 

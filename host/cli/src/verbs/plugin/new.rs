@@ -106,7 +106,7 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LANGUAGES: [Language; 1] = [Language::Python];
+    const LANGUAGES: [Language; 3] = [Language::Rust, Language::Python, Language::Javascript];
 
     #[test]
     fn names() {
