@@ -339,7 +339,7 @@ async fn every_planted_fault_is_found() {
     let table = table();
     assert!(table.len() > 20, "{} faults", table.len());
     let mut running = JoinSet::new();
-    let slots = Arc::new(tokio::sync::Semaphore::new(4));
+    let slots = Arc::new(tokio::sync::Semaphore::new(8));
     for planted in table.into_iter().filter(|planted| planted.fault != "none") {
         let (plugin, slots) = (Arc::clone(&plugin), Arc::clone(&slots));
         running.spawn(async move {

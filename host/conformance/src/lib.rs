@@ -14,6 +14,7 @@
 mod altering;
 mod bodies;
 pub mod config;
+mod cursors;
 mod describe;
 mod failing;
 mod listing;

@@ -21,6 +21,8 @@ pub struct Account {
     pub owner: String,
     /// Bodies that were read.
     pub seen: HashSet<String>,
+    /// Whether a listing was begun.
+    pub began: bool,
 }
 
 impl Account {
@@ -35,6 +37,7 @@ impl Account {
             owner,
             folder: Folder::open("root")?,
             seen: HashSet::new(),
+            began: false,
         })
     }
 
@@ -52,6 +55,7 @@ impl Account {
         match store.throttled {
             None => Ok(store),
             Some(_) if self.planted(Fault::ThrottledAsInternal) => Err(Failure::internal("the account is busy")),
+            Some(_) if self.planted(Fault::ThrottledTimeless) => Err(Failure::throttled(None, "the account is busy")),
             Some(seconds) => Err(Failure::throttled(Some(seconds * 1000), "the account is busy")),
         }
     }
@@ -62,6 +66,7 @@ impl Account {
             mailbox,
             fault: self.fault,
             seen: &self.seen,
+            began: self.began,
         }
     }
 

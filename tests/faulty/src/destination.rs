@@ -1,7 +1,7 @@
 //! The account, written.
 
 use whimbrel_plugin::{
-    Blob, Collection, Failure, Item, Kind, Limits, Outcome, Placement, Remark, Result, Settings, blobs,
+    Abilities, Blob, Collection, Failure, Item, Kind, Limits, Outcome, Placement, Remark, Result, Settings, blobs,
 };
 
 use crate::abilities;
@@ -22,7 +22,11 @@ impl whimbrel_plugin::Destination for Destination {
     }
 
     fn limits(&mut self, _kind: Kind) -> Result<Limits> {
-        Ok(Limits::new(abilities()))
+        let more = match self.0.planted(Fault::LimitsExceed) {
+            true => Abilities::MULTI_COLLECTION,
+            false => Abilities::empty(),
+        };
+        Ok(Limits::new(abilities() | more))
     }
 
     fn ensure(&mut self, wanted: Collection) -> Result<Collection> {
@@ -41,6 +45,14 @@ impl whimbrel_plugin::Destination for Destination {
         let at = match by_role {
             Some(at) => at,
             None if self.0.planted(Fault::EnsureDoubles) => make(&mut store, &wanted.path),
+            None if self.0.planted(Fault::NamesFolded) => {
+                let folded = |path: &[String]| path.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>();
+                let same = store
+                    .mailboxes
+                    .iter()
+                    .position(|mailbox| folded(&mailbox.path) == folded(&wanted.path));
+                same.unwrap_or_else(|| make(&mut store, &wanted.path))
+            }
             None => find_or_make(&mut store, &wanted.path),
         };
         if let (None, Some(_)) = (&store.mailboxes[at].role, &role) {
@@ -192,6 +204,15 @@ impl Destination {
     }
 
     fn place(&self, store: &mut Store, collection: &str, item: &Item) -> Result<Placement> {
+        if self.0.planted(Fault::PutMerges) {
+            let mailbox = store.mailbox(collection)?;
+            let alike = mailbox.items.iter().filter(|entry| entry.size == item.content.size());
+            for entry in alike {
+                if self.0.folder.read(&entry.body, 0, None)?.hash() == item.content.hash() {
+                    return Ok(Placement::created(None));
+                }
+            }
+        }
         let altered = self.altered(&item.content)?;
         let body = altered.as_ref().unwrap_or(&item.content);
         let mut entry = Entry {

@@ -17,6 +17,13 @@ pub enum Fault {
     MarkedAsNew,
     IdHoldsRevision,
     IdIsPosition,
+    IdsShift,
+    CursorOfInstance,
+    Hoards,
+    LimitsExceed,
+    NamesFolded,
+    PutMerges,
+    ThrottledTimeless,
     GenerationUnnoticed,
     CursorTraps,
     CursorIgnored,
@@ -128,6 +135,18 @@ pub const FAULTS: &[(&str, Fault, &str, &str)] = &[
         "gives the position in the listing as the id",
     ),
     (
+        "ids-shift",
+        Fault::IdsShift,
+        "changes",
+        "gives other ids once something was fetched",
+    ),
+    (
+        "cursor-of-instance",
+        Fault::CursorOfInstance,
+        "changes",
+        "begins anew where another instance had come to",
+    ),
+    (
         "generation-unnoticed",
         Fault::GenerationUnnoticed,
         "changes",
@@ -201,6 +220,12 @@ pub const FAULTS: &[(&str, Fault, &str, &str)] = &[
         "gives `internal` where the provider asks to slow down",
     ),
     (
+        "throttled-timeless",
+        Fault::ThrottledTimeless,
+        "changes, fetch",
+        "leaves out for how long the provider asks to slow down",
+    ),
+    (
         "cut-unnoticed",
         Fault::CutUnnoticed,
         "fetch",
@@ -219,6 +244,19 @@ pub const FAULTS: &[(&str, Fault, &str, &str)] = &[
         "open",
         "opens without a setting that is required",
     ),
+    ("hoards", Fault::Hoards, "collections", "takes 40 MiB of memory"),
+    (
+        "limits-exceed",
+        Fault::LimitsExceed,
+        "limits",
+        "promises an ability that the description does not",
+    ),
+    (
+        "names-folded",
+        Fault::NamesFolded,
+        "ensure",
+        "takes names that differ in case for one",
+    ),
     (
         "ensure-doubles",
         Fault::EnsureDoubles,
@@ -236,6 +274,12 @@ pub const FAULTS: &[(&str, Fault, &str, &str)] = &[
         Fault::PutDrops,
         "put",
         "keeps all but the last of several items, and says that it keeps all",
+    ),
+    (
+        "put-merges",
+        Fault::PutMerges,
+        "put",
+        "keeps the same message once, and says that it is new",
     ),
     (
         "put-denies",

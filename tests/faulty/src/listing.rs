@@ -32,6 +32,8 @@ pub struct View<'a> {
     pub fault: Fault,
     /// Bodies that this instance has read.
     pub seen: &'a HashSet<String>,
+    /// Whether this instance began a listing.
+    pub began: bool,
 }
 
 impl View<'_> {
@@ -43,6 +45,7 @@ impl View<'_> {
                 let before = self.mailbox.items.iter().filter(|other| other.number < entry.number);
                 (before.count() + 1).to_string()
             }
+            Fault::IdsShift if !self.seen.is_empty() => format!("0{}", entry.number),
             _ => entry.number.to_string(),
         }
     }
@@ -133,6 +136,9 @@ impl View<'_> {
         if cursor.generation != mailbox.generation && self.fault != Fault::GenerationUnnoticed {
             return Err(Failure::GenerationChanged);
         }
+        if self.fault == Fault::CursorOfInstance && !self.began {
+            cursor.at = 0;
+        }
         if cursor.at == 0 {
             cursor.began = mailbox.clock;
         }
@@ -211,6 +217,7 @@ mod tests {
             mailbox,
             fault,
             seen: &HashSet::new(),
+            began: true,
         };
         let (mut ids, mut at) = (Vec::new(), cursor.map(str::to_owned));
         loop {
@@ -256,6 +263,7 @@ mod tests {
                 mailbox,
                 fault: Fault::None,
                 seen: &seen,
+                began: true,
             }
             .changes(Some(cursor), 9)
         };

@@ -20,6 +20,9 @@ impl whimbrel_plugin::Source for Source {
 
     fn collections(&mut self) -> Result<Vec<Collection>> {
         let store = self.0.load()?;
+        if self.0.planted(Fault::Hoards) {
+            std::hint::black_box(Vec::<u8>::with_capacity(40 << 20));
+        }
         let mut all: Vec<Collection> = store
             .mailboxes
             .iter()
@@ -33,6 +36,7 @@ impl whimbrel_plugin::Source for Source {
     }
 
     fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page> {
+        self.0.began |= cursor.is_none();
         match self.0.load()?.mailbox(collection) {
             Ok(mailbox) => self.0.view(mailbox).changes(cursor, limit),
             Err(_) if self.0.planted(Fault::UnknownEmpty) => Ok(Page::new(Vec::new(), "1:")),
