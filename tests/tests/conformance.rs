@@ -150,6 +150,7 @@ async fn maildir() {
             let root = root.clone();
             async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
         }),
+        ..Hooks::default()
     };
     let subject = Subject {
         source: Some(SourceSubject {
@@ -490,6 +491,7 @@ async fn imap_with_dovecot() {
                 format!("{recent} {files:?}")
             })
         }),
+        ..Hooks::default()
     };
     let login = |user: &str| {
         let settings = json!({ "host": "127.0.0.1", "port": server.port(), "tls": "insecure", "user": user });
@@ -549,7 +551,6 @@ async fn dav(sort: Sort) {
                 server.dav().put(sort, &format!("{path}added.{suffix}"), &text);
             })
         }),
-        mark: None,
         remove: hook(move |remove: Remove| {
             let server = Arc::clone(&removing);
             behind(move || server.dav().delete(&format!("{path}{}", remove.id)))
@@ -563,6 +564,7 @@ async fn dav(sort: Sort) {
                 )
             })
         }),
+        ..Hooks::default()
     };
     let login = |user: &str| {
         let settings = json!({ "url": server.url(), "tls": "insecure", "user": user });
@@ -621,7 +623,6 @@ async fn vobject(connector: &str, objects: Vec<(String, String)>, layout: &str) 
             let file = adding.join("Work").join(format!("added.{ending}"));
             async move { fs::write(file, &add.content).map_err(|error| error.to_string()) }
         }),
-        mark: None,
         remove: hook(move |remove: Remove| {
             let name = remove.id.split('/').next().unwrap_or_default().to_owned();
             let file = removing.join("Work").join(name);
@@ -631,6 +632,7 @@ async fn vobject(connector: &str, objects: Vec<(String, String)>, layout: &str) 
             let root = digesting.clone();
             async move { Ok(format!("{:?}", Snapshot::take(&root, &[]))) }
         }),
+        ..Hooks::default()
     };
     let subject = Subject {
         source: Some(SourceSubject {

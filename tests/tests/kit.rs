@@ -102,6 +102,6 @@ fn message(m) {
     assert!(
         inbox
             .iter()
-            .all(|message| message.body.windows(10).any(|bytes| bytes == b"X-Moved-By"))
+            .all(|message| message.bytes().windows(10).any(|bytes| bytes == b"X-Moved-By"))
     );
 }

@@ -341,7 +341,7 @@ pub enum Language {
     Rust,
     /// With componentize-py.
     Python,
-    /// With componentize-js.
+    /// With componentize-qjs.
     Javascript,
 }
 

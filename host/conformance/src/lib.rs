@@ -14,7 +14,9 @@
 mod altering;
 mod bodies;
 pub mod config;
+mod cursors;
 mod describe;
+mod failing;
 mod listing;
 mod naming;
 mod putting;

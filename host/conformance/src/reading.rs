@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use whimbrel_model::{Failure, ItemMeta, flags};
+use whimbrel_model::{Failure, ItemMeta, Timestamp, flags};
 use whimbrel_sandbox::{Item, Source};
 
-use crate::listing::{find, largest, tally, walk};
+use crate::listing::{Listing, find, largest, tally, walk};
 use crate::suite::{Case, During, Stop, Suite, Verdict, bytes, case, check, need, only, there};
 use crate::{KnownItem, samples};
 
@@ -91,7 +91,16 @@ async fn content(suite: &mut Suite<'_>) -> Verdict {
 /// A hint at what went wrong: where the content that came is different from what was wanted.
 fn nearest(wanted: &[u8], there: &HashMap<&[u8], usize>) -> String {
     let common = |other: &[u8]| other.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    let lines = samples::with_crlf(wanted);
+    if there.keys().any(|other| samples::with_crlf(other) == lines) {
+        return "; one that came differs in its line ends alone".to_owned();
+    }
     match there.keys().max_by_key(|other| common(other)) {
+        Some(other) if wanted.starts_with(other) => {
+            let less = wanted.len() - other.len();
+            let noun = if less == 1 { "byte" } else { "bytes" };
+            format!("; the most similar has {less} {noun} less: the end is missing")
+        }
         Some(other) => format!(
             "; the most similar has {} bytes and differs from byte {} on",
             other.len(),
@@ -133,21 +142,56 @@ async fn meta(suite: &mut Suite<'_>) -> Verdict {
 fn check_meta(wanted: &KnownItem, meta: &ItemMeta, call: &str) -> Verdict {
     let id = &meta.id;
     if let Some(wanted) = &wanted.flags {
+        let wrong = flags_apart(wanted, &meta.flags);
         check!(
-            flags::same(wanted, &meta.flags),
-            "{call} gives {id:?} the flags {:?} and not {wanted:?}",
-            meta.flags
+            wrong.is_empty(),
+            "{call} gives {id:?} the flags {:?} and not {wanted:?}: {}",
+            meta.flags,
+            wrong.join(", ")
         );
     }
     if let Some(wanted) = wanted.received {
-        let received = meta.received.map(whimbrel_model::Timestamp::unix_seconds);
+        let received = meta.received.map(Timestamp::unix_seconds);
+        let apart = received.map_or("no date", |there| dates_apart(wanted, there));
         let wanted = wanted.unix_seconds();
         check!(
             received == Some(wanted),
-            "{call} says that {id:?} was received at {received:?} and not at {wanted} s"
+            "{call} says that {id:?} was received at {received:?} and not at {wanted} s: {apart}"
         );
     }
     Ok(())
+}
+
+/// What is wrong with flags, each named.
+fn flags_apart(wanted: &[String], given: &[String]) -> Vec<String> {
+    let (wanted, given) = (flags::normalise(wanted), flags::normalise(given));
+    let same = |flag: &String, other: &String| flag.eq_ignore_ascii_case(other);
+    let missing = wanted
+        .iter()
+        .filter_map(|flag| match given.iter().find(|other| same(flag, other)) {
+            None => Some(format!("{flag} is missing")),
+            Some(other) if other != flag => Some(format!("{flag} came in another case")),
+            Some(_) => None,
+        });
+    let more = given
+        .iter()
+        .filter(|flag| !wanted.iter().any(|other| same(flag, other)));
+    missing.chain(more.map(|flag| format!("{flag} is too many"))).collect()
+}
+
+/// What the difference of two dates looks like.
+fn dates_apart(wanted: Timestamp, seconds: i64) -> &'static str {
+    let apart = seconds - wanted.unix_seconds();
+    let zone = i64::from(wanted.offset_minutes) * 60;
+    if apart != 0 && apart.abs() == zone.abs() {
+        "it is off by the offset of its zone"
+    } else if apart.abs() == 3600 {
+        "it is off by one hour, as where summer time is taken for winter time"
+    } else if apart % 900 == 0 {
+        "it is off by whole quarters of an hour, as another zone would be"
+    } else {
+        "it is another time"
+    }
 }
 
 /// An account, its largest collection, and the ids in it: at least `least`.
@@ -243,6 +287,29 @@ async fn nothing(suite: &mut Suite<'_>) -> Verdict {
     Ok(())
 }
 
+/// Checks that items have the flags that they had before they were read.
+async fn unmarked(source: &mut Source, collection: &str, before: &Listing) -> Verdict {
+    let after = walk(source, collection, None, 100).await?;
+    for meta in &before.upserted {
+        let Some(now) = after.upserted.iter().find(|now| now.id == meta.id) else {
+            return Err(Stop::Failed(format!(
+                "after reading, {:?} is not listed any more",
+                meta.id
+            )));
+        };
+        let wrong = flags_apart(&meta.flags, &now.flags);
+        check!(
+            wrong.is_empty(),
+            "after reading, the flags of {:?} are {:?} and not {:?}: {}",
+            meta.id,
+            now.flags,
+            meta.flags,
+            wrong.join(", ")
+        );
+    }
+    Ok(())
+}
+
 async fn untouched(suite: &mut Suite<'_>) -> Verdict {
     let Some(digest) = &suite.known()?.hooks.digest else {
         return Err(Stop::Unable("no hook `digest` was given".into()));
@@ -260,6 +327,7 @@ async fn untouched(suite: &mut Suite<'_>) -> Verdict {
         let listing = walk(&mut source, &collection.id, None, 100).await?;
         walk(&mut source, &collection.id, listing.cursor(), 100).await?;
         contents(&mut source, &collection.id, &ids(&listing.upserted)).await?;
+        unmarked(&mut source, &collection.id, &listing).await?;
     }
     drop(source);
     let Some(digest) = &suite.known()?.hooks.digest else {
@@ -285,5 +353,33 @@ mod tests {
             "; the most similar has 4 bytes and differs from byte 3 on"
         );
         assert_eq!(nearest(b"abcd", &HashMap::new()), "");
+        let there = tally([&b"a\nb"[..], b"abc"].into_iter());
+        assert!(nearest(b"a\r\nb", &there).ends_with("in its line ends alone"));
+        assert!(nearest(b"abcd", &there).contains("1 byte less"));
+    }
+
+    #[test]
+    fn each_wrong_flag_is_named() {
+        let flags = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            flags_apart(
+                &flags(&["\\Seen", "Work", "NonJunk"]),
+                &flags(&["\\seen", "work", "\\Draft"])
+            ),
+            ["NonJunk is missing", "Work came in another case", "\\Draft is too many"]
+        );
+    }
+
+    #[test]
+    fn dates_tell_why_they_differ() {
+        let wanted = Timestamp {
+            unix_ms: 1_000_000_000_000,
+            offset_minutes: -480,
+        };
+        let apart = |seconds: i64| dates_apart(wanted, 1_000_000_000 + seconds);
+        assert!(apart(28_800).contains("offset of its zone"));
+        assert!(apart(-3600).contains("one hour"));
+        assert!(apart(7200).contains("quarters"));
+        assert!(apart(1).contains("another time"));
     }
 }

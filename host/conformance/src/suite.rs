@@ -11,7 +11,7 @@ use whimbrel_wire::Blob;
 use crate::listing::walk;
 use crate::specification::{self, Level};
 use crate::{CaseReport, Content, Known, KnownItem, Outcome, Report, SourceSubject, Subject};
-use crate::{altering, bodies, describe, listing, naming, putting, reading, tidings};
+use crate::{altering, bodies, cursors, describe, failing, listing, naming, putting, reading, tidings};
 
 /// No case takes longer; a connector that hangs fails.
 const TIME: Duration = Duration::from_secs(180);
@@ -250,11 +250,13 @@ macro_rules! case {
 pub(crate) use case;
 
 /// Cases that change the source come after those that compare it with what is known.
-const TABLES: [&[Case]; 8] = [
+const TABLES: [&[Case]; 10] = [
     describe::CASES,
     listing::CASES,
+    cursors::CASES,
     reading::CASES,
     tidings::CASES,
+    failing::CASES,
     naming::CASES,
     putting::CASES,
     bodies::CASES,

@@ -1,11 +1,12 @@
 //! Compiled plugins, kept between runs.
 //!
-//! A file is one image: a magic line, the BLAKE3 of what follows, and the engine's serialised component. Its name says
-//! which plugin it was made from and which engine made it, so an image is never looked up for another.
+//! A file is one image: the engine's serialised component, the BLAKE3 of it, and a magic line. The component comes first, so
+//! that the file can be mapped: that of an interpreter has tens of megabytes, which are read once for the hash and copied
+//! nowhere. Its name says which plugin it was made from and which engine made it, so an image is never looked up for another.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash as _, Hasher};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +14,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use whimbrel_model::Hash;
 
-const MAGIC: &[u8] = b"whimbrel plugin image 1\n";
-const HEADER: usize = MAGIC.len() + blake3::OUT_LEN;
+const MAGIC: &[u8] = b"whimbrel plugin image 2\n";
+const FOOTER: usize = blake3::OUT_LEN + MAGIC.len();
+/// Bytes that are hashed at once, on all cores.
+const PIECE: usize = 4 << 20;
 /// Images that are kept; beyond them the oldest go.
 const KEPT: usize = 64;
 /// Bytes of an image; a plugin of 64 MiB becomes about four times as large.
@@ -46,24 +49,25 @@ impl Images {
     }
 
     fn path(&self, plugin: Hash) -> PathBuf {
-        self.folder.join(format!("{plugin}-{}.image", self.engine))
+        self.folder.join(format!("{plugin}-{}.2.image", self.engine))
     }
 
     /// The compiled plugin of this content, if it is there and whole. Blocks on the disk.
     pub(crate) fn load(&self, engine: &Engine, plugin: Hash) -> Option<Component> {
         let path = self.path(plugin);
-        let image = match read(&path) {
-            Ok(image) => image?,
+        match verified(&path) {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => {
+                tracing::warn!(path = %path.display(), "a compiled plugin is damaged; it is compiled anew");
+                return None;
+            }
+            Ok(None) => return None,
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "a compiled plugin cannot be read");
                 return None;
             }
-        };
-        let Some(code) = verified(&image) else {
-            tracing::warn!(path = %path.display(), "a compiled plugin is damaged; it is compiled anew");
-            return None;
-        };
-        match deserialize(engine, code) {
+        }
+        match deserialize(engine, &path) {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "a compiled plugin does not fit this engine");
@@ -92,9 +96,9 @@ impl Images {
             .join(format!("{plugin}.{}.{count}.draft", std::process::id()));
         let write = || {
             let mut file = create(&draft)?;
-            file.write_all(MAGIC)?;
-            file.write_all(blake3::hash(code).as_bytes())?;
             file.write_all(code)?;
+            file.write_all(blake3::hash(code).as_bytes())?;
+            file.write_all(MAGIC)?;
             fs::rename(&draft, self.path(plugin))
         };
         write().inspect_err(|_| {
@@ -119,30 +123,24 @@ impl Images {
     }
 }
 
-/// Turns an image back into a component.
+/// Turns an image back into a component. What follows the component in the file is none of the engine's business.
 ///
 /// # Safety argument
-/// [`Component::deserialize`] runs what it is given as machine code, so it must be what the engine serialised. It is:
-/// the folder belongs to the user this process runs as and nobody else may write to it ([`ours`], checked when it is
-/// opened), so whoever could place a file there could as well replace this program; the file is written in one step
-/// under a name that holds the engine's compatibility hash; its BLAKE3 is checked right before ([`verified`]), so a
-/// torn or damaged file does not get here; and the engine checks its own version and settings again.
+/// [`Component::deserialize_file`] maps the file and runs it as machine code, so it must be what the engine serialised, and
+/// stay so. It is: the folder belongs to the user this process runs as and nobody else may write to it ([`ours`], checked
+/// when it is opened), so whoever could place a file there could as well replace this program; the file is written in one
+/// step under a name that holds the engine's compatibility hash, and never again: images are replaced and removed as a
+/// whole, which a mapping outlives; its BLAKE3 is checked right before ([`verified`]), so a torn or damaged file does not
+/// get here; and the engine checks its own version and settings again.
 #[allow(unsafe_code)]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+fn deserialize(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: see above.
-    unsafe { Component::deserialize(engine, code) }
+    unsafe { Component::deserialize_file(engine, path) }
 }
 
-/// The code of an image whose hash is right.
-fn verified(image: &[u8]) -> Option<&[u8]> {
-    let (header, code) = image.split_at_checked(HEADER)?;
-    let hash = header.strip_prefix(MAGIC)?;
-    (blake3::hash(code).as_bytes() == hash).then_some(code)
-}
-
-/// The file, or none where there is none.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+/// Whether the hash of an image is right; none where there is no image.
+fn verified(path: &Path) -> io::Result<Option<bool>> {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -151,9 +149,27 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if bytes > MOST {
         return Err(io::Error::other(format!("{bytes} bytes; the limit is {MOST}")));
     }
-    let mut image = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
-    file.take(MOST).read_to_end(&mut image)?;
-    Ok(Some(image))
+    let Some(code) = bytes.checked_sub(FOOTER as u64) else {
+        return Ok(Some(false));
+    };
+    let mut footer = [0; FOOTER];
+    file.seek(SeekFrom::Start(code))?;
+    file.read_exact(&mut footer)?;
+    let (hash, magic) = footer.split_at(blake3::OUT_LEN);
+    if magic != MAGIC {
+        return Ok(Some(false));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut left = usize::try_from(code).unwrap_or(usize::MAX);
+    let mut piece = vec![0; left.min(PIECE)];
+    while left > 0 {
+        let part = &mut piece[..left.min(PIECE)];
+        file.read_exact(part)?;
+        hasher.update_rayon(part);
+        left -= part.len();
+    }
+    Ok(Some(hasher.finalize().as_bytes() == hash))
 }
 
 fn make(folder: &Path) -> io::Result<()> {
@@ -255,16 +271,18 @@ mod tests {
         let (_folder, engine, images, plugin) = images();
         let path = images.path(plugin);
         let whole = fs::read(&path).unwrap();
-        for at in (0..whole.len())
-            .step_by(whole.len() / 64 + 1)
-            .chain([0, MAGIC.len(), HEADER, whole.len() - 1])
-        {
+        for at in (0..whole.len()).step_by(whole.len() / 64 + 1).chain([
+            0,
+            whole.len() - FOOTER,
+            whole.len() - MAGIC.len(),
+            whole.len() - 1,
+        ]) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x40;
             fs::write(&path, &damaged).unwrap();
             assert!(images.load(&engine, plugin).is_none(), "byte {at}");
         }
-        for length in [0, 1, MAGIC.len(), HEADER - 1, HEADER, whole.len() / 2, whole.len() - 1] {
+        for length in [0, 1, FOOTER - 1, FOOTER, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..length]).unwrap();
             assert!(images.load(&engine, plugin).is_none(), "{length} bytes");
         }

@@ -29,7 +29,10 @@ pub struct Wanted<'a> {
 pub async fn run(global: &Global, wanted: &Wanted<'_>, output: Output) -> Result<Exit> {
     let plugin = load_file(wanted.file).await?;
     let project = project::of_component(global, wanted.file)?;
-    let bench = project::start(&project).await?;
+    let mut bench = project::start(&project).await?;
+    if let Some(previous) = &project.previous {
+        bench.subject.previous = Some(load_file(previous).await?);
+    }
     let is_wanted = |id: &str| wanted.only.is_empty() || wanted.only.iter().any(|only| id.starts_with(only.as_str()));
     if !whimbrel_conformance::cases().any(|(id, _)| is_wanted(id)) {
         let message = format!("no case begins with {}", wanted.only.join(" or with "));
