@@ -28,13 +28,17 @@ fn main() -> std::io::Result<()> {
             thread::spawn(move || drop(serve(&stream, &provider)));
         }
     });
-    let does = ["content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut"];
+    let does = [
+        "content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut",
+    ];
     println!("{}", json!({ "ready": { "url": url }, "does": does }));
     for line in std::io::stdin().lines() {
         let asked: Result<Value, _> = serde_json::from_str(&line?);
         let mut provider = provider.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match asked {
-            Ok(request) => provider.act(&request).unwrap_or_else(|error| json!({ "error": error })),
+            Ok(request) => provider
+                .act(&request)
+                .unwrap_or_else(|error| json!({ "error": error })),
             Err(error) => json!({ "error": error.to_string() }),
         };
         println!("{answer}");
@@ -52,7 +56,10 @@ fn serve(stream: &TcpStream, provider: &Mutex<Provider>) -> std::io::Result<()> 
             return Ok(());
         }
         let mut words = line.split_whitespace().map(str::to_owned);
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, target) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let (mut length, mut login) = (0, String::new());
         loop {
             let mut header = String::new();
@@ -68,15 +75,29 @@ fn serve(stream: &TcpStream, provider: &Mutex<Provider>) -> std::io::Result<()> 
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let Answer { status, headers, body, cut } =
-            provider.lock().unwrap_or_else(PoisonError::into_inner).answer(&method, &target, &login, &body);
-        let mut answer = format!("HTTP/1.1 {status} -\r\ncontent-length: {}\r\n", body.len() + usize::from(cut) * 1000);
+        let Answer {
+            status,
+            headers,
+            body,
+            cut,
+        } = provider
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .answer(&method, &target, &login, &body);
+        let mut answer = format!(
+            "HTTP/1.1 {status} -\r\ncontent-length: {}\r\n",
+            body.len() + usize::from(cut) * 1000
+        );
         for (name, value) in headers {
             answer += &format!("{name}: {value}\r\n");
         }
         answer += "\r\n";
         let mut answer = answer.into_bytes();
-        answer.extend(if cut { &body[..body.len() / 2] } else { &body[..] });
+        answer.extend(if cut {
+            &body[..body.len() / 2]
+        } else {
+            &body[..]
+        });
         stream.write_all(&answer)?;
         if cut {
             return Ok(());

@@ -13,8 +13,8 @@
 
 use std::fmt::Write as _;
 
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use whimbrel_plugin::{Blob, Failure, Result, Settings, blobs, http};
 
@@ -84,7 +84,9 @@ struct Folders {
 impl Bulletin {
     pub fn open(settings: &Settings) -> Result<Self> {
         let Setting { url } = settings.parse()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+        })
     }
 
     pub fn folders(&self) -> Result<Vec<Folder>> {
@@ -104,14 +106,21 @@ impl Bulletin {
     }
 
     pub fn feed(&self, folder: &str, since: &str, size: u32) -> Result<Feed> {
-        let path = format!("/folders/{}/feed?since={}&size={size}", escaped(folder), escaped(since));
+        let path = format!(
+            "/folders/{}/feed?since={}&size={size}",
+            escaped(folder),
+            escaped(since)
+        );
         self.json("GET", &path, None, "reading the feed")
     }
 
     /// For each id the letter and its content. Several requests are under way at a time.
     pub fn contents(&self, folder: &str, ids: &[String]) -> Vec<Result<(Letter, Blob)>> {
         let what = "fetching a letter";
-        let requests: Vec<_> = ids.iter().map(|id| self.request("GET", &letter(folder, id), None, "")).collect();
+        let requests: Vec<_> = ids
+            .iter()
+            .map(|id| self.request("GET", &letter(folder, id), None, ""))
+            .collect();
         let answers = http::send_all(requests).into_iter();
         answers
             .map(|answer| {
@@ -126,8 +135,17 @@ impl Bulletin {
             .collect()
     }
 
-    pub fn add(&self, folder: &str, content: Blob, received: Option<&str>, flags: &[String]) -> Result<Letter> {
-        let mut query: Vec<String> = flags.iter().map(|flag| format!("flag={}", escaped(flag))).collect();
+    pub fn add(
+        &self,
+        folder: &str,
+        content: Blob,
+        received: Option<&str>,
+        flags: &[String],
+    ) -> Result<Letter> {
+        let mut query: Vec<String> = flags
+            .iter()
+            .map(|flag| format!("flag={}", escaped(flag)))
+            .collect();
         query.extend(received.map(|received| format!("received={}", escaped(received))));
         let path = format!("{}?{}", letters(folder), query.join("&"));
         let request = self.request("POST", &path, Some(content), "message/rfc822");
@@ -137,7 +155,12 @@ impl Bulletin {
 
     pub fn set_flags(&self, folder: &str, id: &str, flags: &[String]) -> Result<()> {
         let path = format!("{}/flags", letter(folder, id));
-        let _: Value = self.json("PUT", &path, Some(json!({ "flags": flags })), "setting flags")?;
+        let _: Value = self.json(
+            "PUT",
+            &path,
+            Some(json!({ "flags": flags })),
+            "setting flags",
+        )?;
         Ok(())
     }
 
@@ -146,15 +169,30 @@ impl Bulletin {
         checked(http::send(request)?, "removing a letter").map(drop)
     }
 
-    fn json<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<Value>, what: &str) -> Result<T> {
+    fn json<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        what: &str,
+    ) -> Result<T> {
         let body = body.map(|body| blobs::blob(body.to_string().as_bytes()));
         let mut request = self.request(method, path, body, "application/json");
         request.max_bytes = Some(ANSWER);
         parsed(&checked(http::send(request)?, what)?, what)
     }
 
-    fn request(&self, method: &str, path: &str, body: Option<Blob>, media_type: &str) -> http::Request {
-        let headers = body.iter().map(|_| ("content-type".to_owned(), media_type.to_owned())).collect();
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Blob>,
+        media_type: &str,
+    ) -> http::Request {
+        let headers = body
+            .iter()
+            .map(|_| ("content-type".to_owned(), media_type.to_owned()))
+            .collect();
         http::Request {
             method: method.to_owned(),
             url: format!("{}{path}", self.url),
@@ -181,7 +219,9 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => escaped.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => {
+                escaped.push(byte.into())
+            }
             // Writing into a string does not fail.
             _ => drop(write!(escaped, "%{byte:02X}")),
         }
@@ -205,6 +245,9 @@ fn checked(response: http::Response, what: &str) -> Result<http::Response> {
 
 fn parsed<T: DeserializeOwned>(response: &http::Response, what: &str) -> Result<T> {
     let body = blobs::read_whole(&response.body, ANSWER)?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Failure::unavailable(format!("{what}: the answer is not what was expected: {error}")))
+    serde_json::from_slice(&body).map_err(|error| {
+        Failure::unavailable(format!(
+            "{what}: the answer is not what was expected: {error}"
+        ))
+    })
 }

@@ -17,14 +17,22 @@ pub struct Account {
 
 impl Destination for Account {
     fn open(settings: &Settings) -> Result<Self> {
-        Ok(Self { bulletin: Bulletin::open(settings)? })
+        Ok(Self {
+            bulletin: Bulletin::open(settings)?,
+        })
     }
 
     fn limits(&mut self, kind: Kind) -> Result<Limits> {
         if kind != Kind::Message {
-            return Err(Failure::unsupported("the bulletin holds messages and nothing else"));
+            return Err(Failure::unsupported(
+                "the bulletin holds messages and nothing else",
+            ));
         }
-        Ok(Limits { max_item_bytes: Some(LARGEST), max_name_bytes: Some(200), ..Limits::new(ABILITIES) })
+        Ok(Limits {
+            max_item_bytes: Some(LARGEST),
+            max_name_bytes: Some(200),
+            ..Limits::new(ABILITIES)
+        })
     }
 
     fn ensure(&mut self, wanted: Collection) -> Result<Collection> {
@@ -32,8 +40,13 @@ impl Destination for Account {
         for depth in 1..wanted.path.len() {
             self.bulletin.make_folder(&wanted.path[..depth], None)?;
         }
-        let role = ROLES.iter().find(|(role, _)| Some(*role) == wanted.role).map(|(_, name)| *name);
-        self.bulletin.make_folder(&wanted.path, role).map(collection)
+        let role = ROLES
+            .iter()
+            .find(|(role, _)| Some(*role) == wanted.role)
+            .map(|(_, name)| *name);
+        self.bulletin
+            .make_folder(&wanted.path, role)
+            .map(collection)
     }
 
     fn watermark(&mut self, collection: &str) -> Result<String> {
@@ -43,13 +56,18 @@ impl Destination for Account {
     fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Vec<Result<Placement>>> {
         each(items, |Item { meta, content, .. }| {
             let received = meta.received.map(text).transpose()?;
-            let letter = self.bulletin.add(collection, content, received.as_deref(), &meta.flags)?;
+            let letter =
+                self.bulletin
+                    .add(collection, content, received.as_deref(), &meta.flags)?;
             Ok(Placement::created(Some(letter.id)).revision(letter.revision))
         })
     }
 
     fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Vec<Result<()>>> {
-        each(remarks, |remark| self.bulletin.set_flags(collection, &remark.id, &remark.flags))
+        each(remarks, |remark| {
+            self.bulletin
+                .set_flags(collection, &remark.id, &remark.flags)
+        })
     }
 
     fn remove(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<()>>> {
@@ -61,7 +79,10 @@ impl Destination for Account {
 }
 
 /// One answer for each, in order. A failure that is not of one thing alone ends the call.
-fn each<T, A>(things: impl IntoIterator<Item = T>, mut work: impl FnMut(T) -> Result<A>) -> Result<Vec<Result<A>>> {
+fn each<T, A>(
+    things: impl IntoIterator<Item = T>,
+    mut work: impl FnMut(T) -> Result<A>,
+) -> Result<Vec<Result<A>>> {
     let mut answers = Vec::new();
     for thing in things {
         match work(thing) {
@@ -74,5 +95,8 @@ fn each<T, A>(things: impl IntoIterator<Item = T>, mut work: impl FnMut(T) -> Re
 
 /// No trouble for the next.
 fn is_of_one(failure: &Failure) -> bool {
-    matches!(failure, Failure::NotFound(_) | Failure::Forbidden(_) | Failure::Rejected(_) | Failure::TooLarge(_))
+    matches!(
+        failure,
+        Failure::NotFound(_) | Failure::Forbidden(_) | Failure::Rejected(_) | Failure::TooLarge(_)
+    )
 }

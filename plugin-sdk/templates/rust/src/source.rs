@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use whimbrel_plugin::{
-    Change, Collection, Failure, Item, ItemMeta, Page, Result, Role, Settings, Source, Timestamp, decode_cursor,
-    encode_cursor,
+    Change, Collection, Failure, Item, ItemMeta, Page, Result, Role, Settings, Source, Timestamp,
+    decode_cursor, encode_cursor,
 };
 
 use crate::bulletin::{Bulletin, Entry, Folder, Letter};
@@ -29,7 +29,9 @@ pub struct Place {
 
 impl Source for Account {
     fn open(settings: &Settings) -> Result<Self> {
-        Ok(Self { bulletin: Bulletin::open(settings)? })
+        Ok(Self {
+            bulletin: Bulletin::open(settings)?,
+        })
     }
 
     fn collections(&mut self) -> Result<Vec<Collection>> {
@@ -39,18 +41,29 @@ impl Source for Account {
     }
 
     fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page> {
-        let place: Option<Place> = cursor.map(|cursor| decode_cursor(CURSOR, cursor)).transpose()?;
+        let place: Option<Place> = cursor
+            .map(|cursor| decode_cursor(CURSOR, cursor))
+            .transpose()?;
         let (page, feed) = match place {
             Some(Place { page: None, feed }) => return self.news(collection, &feed, limit),
             Some(Place { page, feed }) => (page, Some(feed)),
             None => (None, None),
         };
         let answer = self.bulletin.letters(collection, page.as_deref(), limit)?;
-        let changes = answer.letters.into_iter().map(|letter| meta(letter).map(Change::Upserted)).collect::<Result<_>>()?;
+        let changes = answer
+            .letters
+            .into_iter()
+            .map(|letter| meta(letter).map(Change::Upserted))
+            .collect::<Result<_>>()?;
         let more = answer.next.is_some();
         // What happens while the listing runs is in the feed from where it stood at the beginning.
-        let place = Place { page: answer.next, feed: feed.unwrap_or(answer.feed) };
-        Ok(Page::new(changes, encode_cursor(CURSOR, &place)?).more(more).complete(true))
+        let place = Place {
+            page: answer.next,
+            feed: feed.unwrap_or(answer.feed),
+        };
+        Ok(Page::new(changes, encode_cursor(CURSOR, &place)?)
+            .more(more)
+            .complete(true))
     }
 
     fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<Item>>> {
@@ -84,7 +97,10 @@ pub fn feed_cursor(feed: String) -> Result<String> {
 }
 
 pub fn collection(folder: Folder) -> Collection {
-    let role = folder.role.as_deref().and_then(|name| ROLES.iter().find(|(_, known)| *known == name));
+    let role = folder
+        .role
+        .as_deref()
+        .and_then(|name| ROLES.iter().find(|(_, known)| *known == name));
     Collection::new(folder.id, folder.path)
         .role(role.map(|(role, _)| *role))
         .subscribed(true)
@@ -104,7 +120,11 @@ pub const ROLES: [(Role, &str); 6] = [
 
 fn meta(letter: Letter) -> Result<ItemMeta> {
     let received = letter.received.as_deref().map(timestamp).transpose()?;
-    Ok(ItemMeta::new(letter.id).revision(letter.revision).size(letter.bytes).received(received).flags(letter.flags))
+    Ok(ItemMeta::new(letter.id)
+        .revision(letter.revision)
+        .size(letter.bytes)
+        .received(received)
+        .flags(letter.flags))
 }
 
 /// RFC 3339.
@@ -120,8 +140,10 @@ pub fn timestamp(text: &str) -> Result<Timestamp> {
 /// In RFC 3339, where that can say it.
 pub fn text(at: Timestamp) -> Result<String> {
     let wrong = || Failure::rejected("the provider knows no such time of receipt");
-    let offset = UtcOffset::from_whole_seconds(i32::from(at.offset_minutes) * 60).map_err(|_| wrong())?;
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_ms) * 1_000_000).map_err(|_| wrong())?;
+    let offset =
+        UtcOffset::from_whole_seconds(i32::from(at.offset_minutes) * 60).map_err(|_| wrong())?;
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_ms) * 1_000_000)
+        .map_err(|_| wrong())?;
     let moment = moment.checked_to_offset(offset).ok_or_else(wrong)?;
     moment.format(&Rfc3339).map_err(|_| wrong())
 }
@@ -132,10 +154,20 @@ mod tests {
 
     #[test]
     fn times_go_there_and_back() {
-        for written in ["2024-05-01T12:00:00+02:00", "1999-12-31T23:59:59-08:00", "1969-07-20T20:17:40.5Z"] {
+        for written in [
+            "2024-05-01T12:00:00+02:00",
+            "1999-12-31T23:59:59-08:00",
+            "1969-07-20T20:17:40.5Z",
+        ] {
             assert_eq!(text(timestamp(written).unwrap()).unwrap(), written);
         }
         assert!(timestamp("yesterday").is_err());
-        assert!(text(Timestamp { unix_ms: i64::MAX, offset_minutes: 0 }).is_err());
+        assert!(
+            text(Timestamp {
+                unix_ms: i64::MAX,
+                offset_minutes: 0
+            })
+            .is_err()
+        );
     }
 }
