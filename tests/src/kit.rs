@@ -54,6 +54,16 @@ impl Project {
         let folder = scratch.path().join(name);
         copy(&house().join("plugin-sdk/examples").join(name), &folder);
         copy(&house().join("wit"), &folder.join("wit"));
+        let manifest = folder.join("Cargo.toml");
+        if let Ok(text) = fs::read_to_string(&manifest) {
+            // The SDK is where it was.
+            let sdk = house().join("plugin-sdk");
+            fs::write(
+                manifest,
+                text.replace("\"../..\"", &format!("{:?}", sdk.display().to_string())),
+            )
+            .expect("a manifest");
+        }
         let project = Self {
             _scratch: scratch,
             folder,

@@ -61,6 +61,13 @@ fn the_example_in_python_builds_and_passes() {
     project.passes_the_suite(&project.build(), 28);
 }
 
+#[test]
+fn the_example_in_rust_builds_and_passes() {
+    let project = Project::example("telepost");
+    succeeded("cargo test", &project.run("cargo", &["test", "--quiet"]));
+    project.passes_the_suite(&project.build(), 28);
+}
+
 /// A connector in Python is one as any other: rules, ledger, catching up, verification.
 #[test]
 fn from_a_python_connector_to_dovecot_with_rules() {
