@@ -68,15 +68,15 @@
 pub mod bindings;
 pub mod blobs;
 mod failure;
-#[cfg(all(feature = "testing", not(target_family = "wasm")))]
-mod native;
-#[cfg(all(feature = "testing", not(target_family = "wasm")))]
-pub mod testing;
 #[doc(hidden)]
 pub mod glue;
 pub mod log;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+mod native;
 mod paging;
 mod settings;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+pub mod testing;
 mod traits;
 mod types;
 
@@ -87,19 +87,19 @@ use bindings::connector::whimbrel::connector as host;
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]
 use native as host;
 
+/// IMAP, spoken by the host; see `wit/imap.wit`.
+pub use bindings::connector::whimbrel::connector::imap;
+pub use bindings::connector::whimbrel::connector::types::{
+    Change, Collection, Failure, Item, ItemMeta, Kind, Outcome, Page, Placement, Role, Timestamp,
+};
+pub use failure::Result;
 pub use host::blobs::Blob;
 /// Granted folders; see `wit/files.wit`.
 pub use host::files;
 /// HTTP, done by the host; see `wit/http.wit`.
 pub use host::http;
-/// IMAP, spoken by the host; see `wit/imap.wit`.
-pub use bindings::connector::whimbrel::connector::imap;
 /// Connections for protocols of lines; see `wit/tcp.wit`.
 pub use host::tcp;
-pub use bindings::connector::whimbrel::connector::types::{
-    Change, Collection, Failure, Item, ItemMeta, Kind, Outcome, Page, Placement, Role, Timestamp,
-};
-pub use failure::Result;
 pub use paging::{MAX_CURSOR_BYTES, Pager, cursor_body, decode_cursor, encode_cursor, next_field};
 pub use settings::Settings;
 pub use traits::{Connector, Destination, Reader, Source};

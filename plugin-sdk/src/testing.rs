@@ -40,7 +40,10 @@ pub struct Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Host").field("user", &self.world.user).finish_non_exhaustive()
+        formatter
+            .debug_struct("Host")
+            .field("user", &self.world.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,9 @@ impl Host {
     /// From here on this is the host of this thread, until what is given back is dropped.
     #[must_use = "the host leaves when this is dropped"]
     pub fn enter(self) -> Here {
-        Here { before: native::replace(Some(self.world)) }
+        Here {
+            before: native::replace(Some(self.world)),
+        }
     }
 }
 
@@ -132,11 +137,20 @@ impl StandIn {
     pub fn start(folder: &Path, command: &[&str]) -> std::io::Result<Self> {
         let (program, words) = command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
         let mut start = Command::new(program);
-        start.args(words).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        start
+            .args(words)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = start.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or(std::io::ErrorKind::BrokenPipe)?;
-        let mut new = Self { child, input: Some(input), output: BufReader::new(output), ready: Value::Null };
+        let mut new = Self {
+            child,
+            input: Some(input),
+            output: BufReader::new(output),
+            ready: Value::Null,
+        };
         new.ready = new.line()?["ready"].take();
         Ok(new)
     }
@@ -156,7 +170,10 @@ impl StandIn {
         let answer = self.line()?;
         match &answer["error"] {
             Value::Null => Ok(answer),
-            error => Err(std::io::Error::other(format!("the stand-in cannot do {}: {error}", json!(request["do"])))),
+            error => Err(std::io::Error::other(format!(
+                "the stand-in cannot do {}: {error}",
+                json!(request["do"])
+            ))),
         }
     }
 

@@ -65,7 +65,12 @@ impl Blob {
 
 /// Handles pass between a component and its host, and there is neither: generated code names these, and calls none.
 #[doc(hidden)]
-#[allow(unsafe_code, clippy::missing_safety_doc, clippy::unreachable, reason = "for generated code")]
+#[allow(
+    unsafe_code,
+    clippy::missing_safety_doc,
+    clippy::unreachable,
+    reason = "for generated code"
+)]
 impl Blob {
     pub unsafe fn from_handle(_: u32) -> Self {
         unreachable!("a native build has no handles")

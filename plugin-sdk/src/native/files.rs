@@ -50,7 +50,11 @@ impl Folder {
         let mut entries = Vec::new();
         for entry in fs::read_dir(self.at(path)?).map_err(wrong)? {
             let entry = entry.map_err(wrong)?;
-            if let Some(name) = entry.file_name().to_str().filter(|name| after.is_none_or(|after| *name > after)) {
+            if let Some(name) = entry
+                .file_name()
+                .to_str()
+                .filter(|name| after.is_none_or(|after| *name > after))
+            {
                 entries.push(described(name, &fs::metadata(entry.path()).map_err(wrong)?));
             }
         }
@@ -72,9 +76,13 @@ impl Folder {
         let wrong = |error: std::io::Error| failure(path, &error);
         let mut file = fs::File::open(self.at(path)?).map_err(wrong)?;
         let size = file.metadata().map_err(wrong)?.len();
-        let end = length.map_or(Some(size), |length| offset.checked_add(length)).filter(|end| *end <= size);
+        let end = length
+            .map_or(Some(size), |length| offset.checked_add(length))
+            .filter(|end| *end <= size);
         let Some(end) = end.filter(|end| offset <= *end) else {
-            return Err(Failure::rejected(format!("`{path}` ends before the part that is wanted")));
+            return Err(Failure::rejected(format!(
+                "`{path}` ends before the part that is wanted"
+            )));
         };
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(offset)).map_err(wrong)?;
@@ -87,7 +95,9 @@ impl Folder {
         let at = self.at(path)?;
         if replace {
             let draft = at.with_extension("draft");
-            fs::write(&draft, content.bytes()).and_then(|()| fs::rename(&draft, &at)).map_err(wrong)
+            fs::write(&draft, content.bytes())
+                .and_then(|()| fs::rename(&draft, &at))
+                .map_err(wrong)
         } else {
             let file = OpenOptions::new().write(true).create_new(true).open(at);
             file.and_then(|mut file| file.write_all(content.bytes())).map_err(wrong)
@@ -96,7 +106,11 @@ impl Folder {
     /// At the end.
     pub fn append(&self, path: &str, content: &Blob) -> Result<u64> {
         let wrong = |error: std::io::Error| failure(path, &error);
-        let mut file = OpenOptions::new().append(true).create(true).open(self.at(path)?).map_err(wrong)?;
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.at(path)?)
+            .map_err(wrong)?;
         let before = file.metadata().map_err(wrong)?.len();
         file.write_all(content.bytes()).map_err(wrong)?;
         Ok(before)
@@ -104,7 +118,8 @@ impl Folder {
     /// Cut.
     pub fn truncate(&self, path: &str, bytes: u64) -> Result<()> {
         let file = OpenOptions::new().write(true).open(self.at(path)?);
-        file.and_then(|file| file.set_len(bytes)).map_err(|error| failure(path, &error))
+        file.and_then(|file| file.set_len(bytes))
+            .map_err(|error| failure(path, &error))
     }
     /// A directory.
     pub fn create(&self, path: &str) -> Result<()> {
@@ -123,14 +138,22 @@ impl Folder {
         let wrong = |error: std::io::Error| failure(path, &error);
         let file = fs::File::open(self.at(path)?).map_err(wrong)?;
         let apart = Duration::from_millis(at.unix_ms.unsigned_abs());
-        let at = if at.unix_ms < 0 { UNIX_EPOCH.checked_sub(apart) } else { UNIX_EPOCH.checked_add(apart) };
+        let at = if at.unix_ms < 0 {
+            UNIX_EPOCH.checked_sub(apart)
+        } else {
+            UNIX_EPOCH.checked_add(apart)
+        };
         let at = at.ok_or_else(|| Failure::rejected(format!("`{path}` cannot bear this time")))?;
         file.set_modified(at).map_err(wrong)
     }
     /// A file or an empty directory.
     pub fn remove(&self, path: &str) -> Result<()> {
         let at = self.at(path)?;
-        let done = if at.is_dir() { fs::remove_dir(at) } else { fs::remove_file(at) };
+        let done = if at.is_dir() {
+            fs::remove_dir(at)
+        } else {
+            fs::remove_file(at)
+        };
         done.map_err(|error| failure(path, &error))
     }
     /// A test asks for no more than that.
@@ -151,12 +174,19 @@ impl Folder {
 
 fn described(name: &str, found: &fs::Metadata) -> Entry {
     let modified = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    let since = |from: SystemTime, to: SystemTime| to.duration_since(from).ok().and_then(|it| i64::try_from(it.as_millis()).ok());
+    let since = |from: SystemTime, to: SystemTime| {
+        to.duration_since(from)
+            .ok()
+            .and_then(|it| i64::try_from(it.as_millis()).ok())
+    };
     let unix_ms = since(UNIX_EPOCH, modified).or_else(|| since(modified, UNIX_EPOCH).map(|before| -before));
     Entry {
         name: name.to_owned(),
         directory: found.is_dir(),
         bytes: if found.is_dir() { 0 } else { found.len() },
-        modified: Timestamp { unix_ms: unix_ms.unwrap_or_default(), offset_minutes: 0 },
+        modified: Timestamp {
+            unix_ms: unix_ms.unwrap_or_default(),
+            offset_minutes: 0,
+        },
     }
 }

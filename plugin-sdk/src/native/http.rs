@@ -44,9 +44,10 @@ pub fn send(request: Request) -> Result<Response> {
             None => {
                 let login = match (&world.token, &world.password) {
                     (Some(token), _) => Some(format!("Bearer {token}")),
-                    (None, Some(password)) => {
-                        Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", world.user))))
-                    }
+                    (None, Some(password)) => Some(format!(
+                        "Basic {}",
+                        BASE64_STANDARD.encode(format!("{}:{password}", world.user))
+                    )),
                     (None, None) => None,
                 };
                 over_the_loopback(&request, login)?
@@ -62,8 +63,11 @@ pub fn send_all(requests: Vec<Request>) -> Vec<Result<Response>> {
 }
 
 fn over_the_loopback(request: &Request, login: Option<String>) -> Result<Response> {
-    let unavailable = |error: &dyn std::fmt::Display| Failure::unavailable(format!("{} failed: {error}", request.method));
-    let mut asked = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+    let unavailable =
+        |error: &dyn std::fmt::Display| Failure::unavailable(format!("{} failed: {error}", request.method));
+    let mut asked = ureq::http::Request::builder()
+        .method(request.method.as_str())
+        .uri(&request.url);
     for (name, value) in &request.headers {
         asked = asked.header(name, value);
     }
@@ -71,12 +75,19 @@ fn over_the_loopback(request: &Request, login: Option<String>) -> Result<Respons
         asked = asked.header("authorization", login);
     }
     let body = request.body.as_ref().map_or(&[][..], Blob::bytes);
-    let asked = asked.body(body).map_err(|error| Failure::internal(format!("this is no request: {error}")))?;
+    let asked = asked
+        .body(body)
+        .map_err(|error| Failure::internal(format!("this is no request: {error}")))?;
     if !matches!(asked.uri().host(), Some("127.0.0.1" | "localhost" | "[::1]")) {
         return Err(Failure::forbidden("a test reaches nothing but the loopback"));
     }
-    let config = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build();
-    let mut answer = ureq::Agent::new_with_config(config).run(asked).map_err(|error| unavailable(&error))?;
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .build();
+    let mut answer = ureq::Agent::new_with_config(config)
+        .run(asked)
+        .map_err(|error| unavailable(&error))?;
     let headers = answer.headers().iter();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let headers = headers.collect();
@@ -86,13 +97,20 @@ fn over_the_loopback(request: &Request, login: Option<String>) -> Result<Respons
         ureq::Error::BodyExceedsLimit(_) => Failure::too_large(Some(limit)),
         error => unavailable(&error),
     })?;
-    Ok(Response { status: answer.status().as_u16(), url: request.url.clone(), headers, body: Blob::of(&bytes) })
+    Ok(Response {
+        status: answer.status().as_u16(),
+        url: request.url.clone(),
+        headers,
+        body: Blob::of(&bytes),
+    })
 }
 
 /// What a status means for everybody; see `wit/http.wit`.
 fn meant_for_all(request: &Request, response: Response) -> Result<Response> {
     let after = response.headers.iter().find(|(name, _)| name == "retry-after");
-    let after = after.and_then(|(_, seconds)| seconds.parse::<u64>().ok()).map(|seconds| seconds * 1000);
+    let after = after
+        .and_then(|(_, seconds)| seconds.parse::<u64>().ok())
+        .map(|seconds| seconds * 1000);
     let said = format!("the server answered {}", response.status);
     match response.status {
         401 if request.authenticate => Err(Failure::unauthenticated(said)),

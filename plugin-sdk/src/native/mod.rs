@@ -38,7 +38,9 @@ pub fn replace(world: Option<World>) -> Option<World> {
 pub fn with<T>(work: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
     WORLD.with(|here| match here.borrow_mut().as_mut() {
         Some(world) => work(world),
-        None => Err(Failure::internal("no host is here: a test enters one, see `whimbrel_plugin::testing::Host`")),
+        None => Err(Failure::internal(
+            "no host is here: a test enters one, see `whimbrel_plugin::testing::Host`",
+        )),
     })
 }
 

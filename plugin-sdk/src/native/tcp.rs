@@ -76,7 +76,11 @@ impl Connection {
         let address = all.find(|address| IpAddr::is_loopback(&address.ip()));
         let address = address.ok_or_else(|| Failure::forbidden("a test reaches nothing but the loopback"))?;
         let stream = TcpStream::connect(address).map_err(|error| unavailable(&error))?;
-        Ok(Self { reader: RefCell::new(BufReader::new(stream)), host: host.to_owned(), port })
+        Ok(Self {
+            reader: RefCell::new(BufReader::new(stream)),
+            host: host.to_owned(),
+            port,
+        })
     }
     /// Not here.
     pub fn start_tls(&self) -> Result<()> {
@@ -84,7 +88,11 @@ impl Connection {
     }
     /// At once.
     pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.reader.borrow_mut().get_mut().write_all(bytes).map_err(|error| unavailable(&error))
+        self.reader
+            .borrow_mut()
+            .get_mut()
+            .write_all(bytes)
+            .map_err(|error| unavailable(&error))
     }
     /// The secret in this form.
     pub fn write_secret(&self, form: Secret, challenge: Option<&str>) -> Result<()> {
@@ -106,10 +114,16 @@ impl Connection {
     pub fn read_line(&self, limit: u32) -> Result<Vec<u8>> {
         let mut line = Vec::new();
         let mut reader = self.reader.borrow_mut();
-        reader.by_ref().take(limit.into()).read_until(b'\n', &mut line).map_err(|error| unavailable(&error))?;
+        reader
+            .by_ref()
+            .take(limit.into())
+            .read_until(b'\n', &mut line)
+            .map_err(|error| unavailable(&error))?;
         match line.last() {
             Some(b'\n') => Ok(line),
-            _ if line.len() as u64 == u64::from(limit) => Err(Failure::unavailable(format!("a line of more than {limit} bytes"))),
+            _ if line.len() as u64 == u64::from(limit) => {
+                Err(Failure::unavailable(format!("a line of more than {limit} bytes")))
+            }
             _ => Err(Failure::unavailable("the server closed the connection")),
         }
     }
@@ -119,18 +133,29 @@ impl Connection {
         let there = reader.fill_buf().map_err(|error| unavailable(&error))?;
         let bytes = there[..there.len().min(limit as usize)].to_vec();
         reader.consume(bytes.len());
-        if bytes.is_empty() { Err(Failure::unavailable("the server closed the connection")) } else { Ok(bytes) }
+        if bytes.is_empty() {
+            Err(Failure::unavailable("the server closed the connection"))
+        } else {
+            Ok(bytes)
+        }
     }
     /// Up to a line of one dot.
     pub fn read_body(&self, _expected: u64, limit: u64) -> Result<Blob> {
         let mut body = Vec::new();
         loop {
             let mut line = Vec::new();
-            self.reader.borrow_mut().read_until(b'\n', &mut line).map_err(|error| unavailable(&error))?;
+            self.reader
+                .borrow_mut()
+                .read_until(b'\n', &mut line)
+                .map_err(|error| unavailable(&error))?;
             match line.as_slice() {
                 b".\r\n" | b".\n" => return Ok(Blob::of(&body)),
                 [.., b'\n'] => body.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line)),
-                _ => return Err(Failure::unavailable("the server closed the connection in the midst of a body")),
+                _ => {
+                    return Err(Failure::unavailable(
+                        "the server closed the connection in the midst of a body",
+                    ));
+                }
             }
             if body.len() as u64 > limit {
                 return Err(Failure::too_large(Some(limit)));
@@ -141,11 +166,17 @@ impl Connection {
     pub fn read_exact(&self, length: u64) -> Result<Blob> {
         let mut body = Vec::new();
         let mut reader = self.reader.borrow_mut();
-        reader.by_ref().take(length).read_to_end(&mut body).map_err(|error| unavailable(&error))?;
+        reader
+            .by_ref()
+            .take(length)
+            .read_to_end(&mut body)
+            .map_err(|error| unavailable(&error))?;
         if body.len() as u64 == length {
             Ok(Blob::of(&body))
         } else {
-            Err(Failure::unavailable("the server closed the connection in the midst of a body"))
+            Err(Failure::unavailable(
+                "the server closed the connection in the midst of a body",
+            ))
         }
     }
 
@@ -161,11 +192,16 @@ impl Connection {
                 Secret::SaslXoauth2 => {
                     BASE64_STANDARD.encode(format!("user={user}\x01auth=Bearer {}\x01\x01", token()?))
                 }
-                Secret::SaslOauthbearer => BASE64_STANDARD
-                    .encode(format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {}\x01\x01", token()?)),
+                Secret::SaslOauthbearer => BASE64_STANDARD.encode(format!(
+                    "n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {}\x01\x01",
+                    token()?
+                )),
                 Secret::Apop => {
                     let text = format!("{}{}", challenge.unwrap_or_default(), password()?);
-                    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+                    Md5::digest(text.as_bytes())
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect()
                 }
             })
         })
