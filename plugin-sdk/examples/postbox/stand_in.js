@@ -3,8 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -121,7 +120,9 @@ function digest(folder) {
 }
 
 function main() {
-    const root = mkdtempSync(join(tmpdir(), "postbox-"));
+    // Within the project: where it is killed, what it leaves behind lies with all else that is built.
+    mkdirSync("build", { recursive: true });
+    const root = mkdtempSync(resolve("build", "export-"));
     process.on("exit", () => rmSync(root, { recursive: true, force: true }));
     const made = new Export(root, "alice");
     console.log(JSON.stringify({ ready: { root }, does: ["content", "add", "mark", "remove", "digest"] }));
