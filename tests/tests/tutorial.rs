@@ -60,7 +60,8 @@ fn holds_in(language: &str) {
     let ours = blocks
         .iter()
         .filter(|block| block.language == "all" || block.language == language);
-    let (mut script, mut said, mut section) = (String::from("exec 2>&1\n"), Vec::new(), "");
+    let (mut script, mut section) = (String::from("exec 2>&1\n"), "");
+    let mut said: Vec<&str> = Vec::new();
     for block in ours {
         if block.what == "said" {
             said.extend(block.lines.iter().filter(|line| !line.starts_with('…')));
