@@ -62,7 +62,10 @@ impl whimbrel_plugin::Destination for Destination {
         let mailbox = &store.mailboxes[at];
         Ok(Collection {
             // As it was asked for, even where a fault shows it otherwise.
-            path: mailbox.path.clone(),
+            path: match self.0.planted(Fault::NamesFolded) {
+                true => wanted.path,
+                false => mailbox.path.clone(),
+            },
             ..self.0.collection(mailbox)
         })
     }

@@ -38,7 +38,11 @@ impl whimbrel_plugin::Source for Source {
     fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page> {
         self.0.began |= cursor.is_none();
         match self.0.load()?.mailbox(collection) {
-            Ok(mailbox) => self.0.view(mailbox).changes(cursor, limit),
+            Ok(mailbox) => {
+                let page = self.0.view(mailbox).changes(cursor, limit);
+                self.0.began = true;
+                page
+            }
             Err(_) if self.0.planted(Fault::UnknownEmpty) => Ok(Page::new(Vec::new(), "1:")),
             Err(failure) => Err(failure),
         }
