@@ -88,7 +88,7 @@ fn from_a_python_connector_to_dovecot_with_rules() {
     let script = r#"
 fn message(m) {
     if m.folder == "Sent" { m.skip("not wanted"); return; }
-    if m.received < date("2000-01-01") { m.move_to("Old"); }
+    if m.received < date("2000-01-02") { m.move_to("Old"); }
     if m.folder == "INBOX" { m.add_header("X-Moved-By", "rules"); }
 }
 "#;

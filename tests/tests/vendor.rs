@@ -80,7 +80,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 }
 
 /// The next release.
-fn next(bytes: &mut Vec<u8>) {
+fn next(bytes: &mut [u8]) {
     replace(bytes, b"0.1.0", b"0.1.1");
 }
 
@@ -104,7 +104,7 @@ fn mark(bytes: &mut Vec<u8>) {
 fn versions_are_installed_side_by_side_and_the_newest_is_meant() {
     let place = Place::new();
     let first = place.connector("first.wasm", |_| {});
-    let second = place.connector("second.wasm", next);
+    let second = place.connector("second.wasm", |bytes| next(bytes));
     place
         .run(&["plugin", "install", &first, "--into", "p"], 0)
         .says(&["memory 0.1.0: p/memory@0.1.0.wasm"]);
@@ -180,7 +180,7 @@ fn what_is_not_as_it_was_agreed_to_is_refused_each_with_its_own_message() {
     fs::write(place.path("own.wasm"), &good).unwrap();
     place.run(&[&install[..], &["own.pem"]].concat(), 0);
     // No signature, where a key is named.
-    let plain = place.connector("plain.wasm", next);
+    let plain = place.connector("plain.wasm", |bytes| next(bytes));
     place
         .run(&["plugin", "install", &plain, "--into", "p", "--key", "own.pem"], 4)
         .says(&["has no signature"]);

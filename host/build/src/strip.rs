@@ -50,7 +50,7 @@ fn section(kind: u8, body: &[u8], out: &mut Vec<u8>) {
     out.push(kind);
     let mut length = body.len();
     loop {
-        let low = (length & 0x7f) as u8;
+        let low = u8::try_from(length & 0x7f).unwrap_or_default();
         length >>= 7;
         if length == 0 {
             out.push(low);

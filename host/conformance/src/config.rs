@@ -70,7 +70,19 @@ pub struct Bench {
     /// The accounts.
     pub subject: Subject,
     /// It ends when this is dropped.
-    _stand_in: Option<StandIn>,
+    stand_in: Option<StandIn>,
+}
+
+impl Bench {
+    /// Lets the stand-in end by itself.
+    pub async fn end(self) {
+        let Self { subject, stand_in } = self;
+        // The hooks hold on to it.
+        drop(subject);
+        if let Some(stand_in) = stand_in {
+            stand_in.end().await;
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -224,7 +236,7 @@ impl Project {
                 excused: excused.collect(),
                 previous: None,
             },
-            _stand_in: stand_in,
+            stand_in,
         })
     }
 

@@ -22,8 +22,12 @@ use whimbrel_model::{Collection, Role, Timestamp};
 use crate::config::ConfigError;
 use crate::{Add, Content, Hooks, Known, KnownItem, Mark, Remove, hook};
 
-/// How long it may take to start, and to answer.
+/// How long it may take to start: some are compiled first.
+const STARTING: Duration = Duration::from_secs(300);
+/// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to end once its input has ended.
+const ENDING: Duration = Duration::from_secs(2);
 /// Lines of its standard error that are kept for whoever asks why it failed.
 const KEPT: usize = 20;
 
@@ -41,7 +45,7 @@ struct Line {
     command: String,
     ends: tokio::sync::Mutex<Ends>,
     complaints: Complaints,
-    _child: Child,
+    child: Child,
 }
 
 #[derive(Debug)]
@@ -108,9 +112,9 @@ impl StandIn {
                 output: BufReader::new(output).lines(),
             }),
             complaints,
-            _child: child,
+            child,
         };
-        let first = line.ends.lock().await.read().await;
+        let first = line.ends.lock().await.read(STARTING).await;
         let first = first.map_err(|reason| line.broken(&reason))?;
         let ready: Ready = serde_json::from_str(&first).map_err(|error| {
             line.broken(&format!(
@@ -122,6 +126,15 @@ impl StandIn {
             said: ready.ready,
             does: ready.does,
         })
+    }
+
+    /// Ends its input, and waits a while for it to end by itself, with what it cleans up. Dropping it ends it at once.
+    pub async fn end(self) {
+        let Some(line) = Arc::into_inner(self.line) else { return };
+        let Line { ends, mut child, .. } = line;
+        drop(ends);
+        // Whoever does not end is ended by being dropped.
+        let _ = timeout(ENDING, child.wait()).await;
     }
 
     /// What it said of itself when it was ready.
@@ -222,7 +235,7 @@ impl Line {
         };
         let what = request["do"].as_str().unwrap_or_default().to_owned();
         sent.await.map_err(|error| format!("does not take `{what}`: {error}"))?;
-        let answer = ends.read().await?;
+        let answer = ends.read(PATIENCE).await?;
         let answer: Value = serde_json::from_str(&answer)
             .map_err(|error| format!("answered `{what}` with what is no JSON: {error}"))?;
         match answer.get("error").and_then(Value::as_str) {
@@ -247,8 +260,8 @@ impl Line {
 }
 
 impl Ends {
-    async fn read(&mut self) -> Result<String, String> {
-        match timeout(PATIENCE, self.output.next_line()).await {
+    async fn read(&mut self, patience: Duration) -> Result<String, String> {
+        match timeout(patience, self.output.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
             Ok(Ok(None)) => {
                 // What it complained of may still be on its way.
@@ -256,7 +269,7 @@ impl Ends {
                 Err("ended".to_owned())
             }
             Ok(Err(error)) => Err(format!("cannot be read: {error}")),
-            Err(_) => Err(format!("said nothing for {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("said nothing for {} s", patience.as_secs())),
         }
     }
 }

@@ -31,7 +31,9 @@ fn main() -> std::io::Result<()> {
             thread::spawn(move || drop(serve(&stream, number, &depot)));
         }
     });
-    let does = ["content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut"];
+    let does = [
+        "content", "add", "mark", "remove", "digest", "renumber", "throttle", "cut",
+    ];
     println!("{}", json!({ "ready": { "port": port }, "does": does }));
     for line in std::io::stdin().lines() {
         let asked: Result<Value, _> = serde_json::from_str(&line?);

@@ -39,10 +39,14 @@ impl Reader for Telepost {
     type Source = source::Account;
 
     fn describe() -> Description {
-        Description::new("telepost", env!("CARGO_PKG_VERSION"), "Letters on a Telepost server (an invented protocol)")
-            .abilities(Abilities::INCREMENTAL | Abilities::REPORTS_VANISHED)
-            .permission(Permission::Network(("host".to_owned(), "port".to_owned())))
-            .schemas(SETTINGS, ACCOUNT)
+        Description::new(
+            "telepost",
+            env!("CARGO_PKG_VERSION"),
+            "Letters on a Telepost server (an invented protocol)",
+        )
+        .abilities(Abilities::INCREMENTAL | Abilities::REPORTS_VANISHED)
+        .permission(Permission::Network(("host".to_owned(), "port".to_owned())))
+        .schemas(SETTINGS, ACCOUNT)
     }
 }
 

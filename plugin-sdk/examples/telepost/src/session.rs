@@ -93,13 +93,17 @@ impl Session {
             return Err(Failure::invalid_settings("`user` has to be one word"));
         }
         if credentials() != Credential::Password {
-            return Err(Failure::invalid_settings("the server takes a password and nothing else: give `password`"));
+            return Err(Failure::invalid_settings(
+                "the server takes a password and nothing else: give `password`",
+            ));
         }
         let security = match tls {
             Tls::Implicit => Security::Implicit,
             Tls::Insecure => Security::Insecure,
         };
-        let session = Self { connection: Connection::open(host, *port, security)? };
+        let session = Self {
+            connection: Connection::open(host, *port, security)?,
+        };
         let greeting = session.line()?;
         let challenge = greeting
             .strip_prefix("TELEPOST 3 ")
@@ -125,7 +129,9 @@ impl Session {
     /// What the server answered.
     pub fn boxes(&self) -> Result<Vec<Postbox>> {
         let text = self.listing("listing the boxes", "BOXES")?;
-        text.lines().map(|line| read_box(line).ok_or_else(|| nonsense("listing the boxes"))).collect()
+        text.lines()
+            .map(|line| read_box(line).ok_or_else(|| nonsense("listing the boxes")))
+            .collect()
     }
 
     /// Letters of a box after a number.
@@ -185,7 +191,9 @@ impl Session {
         let (head, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match (head, rest) {
             ("OK", rest) => Ok(rest.to_owned()),
-            ("NO", "login") => Err(Failure::unauthenticated(format!("{what}: the server refused user and password"))),
+            ("NO", "login") => Err(Failure::unauthenticated(format!(
+                "{what}: the server refused user and password"
+            ))),
             ("NO", "such-box") => Err(Failure::not_found(format!("{what}: there is no such box"))),
             ("NO", "such-letter") => Err(Failure::not_found(format!("{what}: there is no such letter"))),
             ("VOID", _) => Err(Failure::GenerationChanged),
@@ -207,7 +215,8 @@ impl Session {
 /// What goes into a command may not be the beginning of another one.
 fn word(text: &str) -> Result<&str> {
     let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
-    fits.then_some(text).ok_or_else(|| Failure::not_found("there is no such box"))
+    fits.then_some(text)
+        .ok_or_else(|| Failure::not_found("there is no such box"))
 }
 
 /// The session is out of step, or the server of another kind: a new connection may help.
@@ -284,10 +293,17 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let found = read_box("5 1 2 Work/a%2Fb%20%C3%BC").unwrap();
-        assert_eq!((found.letters, found.path), (1, vec!["Work".to_owned(), "a/b ü".to_owned()]));
+        assert_eq!(
+            (found.letters, found.path),
+            (1, vec!["Work".to_owned(), "a/b ü".to_owned()])
+        );
         let part = read_part("+ 17 56 SF -1-480\r\n* 9 1 - -\r\n- 4\r\n= 1.31 more\r\n").unwrap();
         assert_eq!((part.feed.as_str(), part.more, part.entries.len()), ("1.31", true, 3));
-        let letter = Letter { bytes: 1, flags: "-".to_owned(), received: None };
+        let letter = Letter {
+            bytes: 1,
+            flags: "-".to_owned(),
+            received: None,
+        };
         assert_eq!(part.entries[1], Entry::Marked(9, letter));
         assert!(matches!(&part.entries[2], Entry::Gone(4)));
         let received = |text: &str| read_letter(&mut format!("1 - {text}").split(' ')).map(|letter| letter.received);

@@ -6,13 +6,18 @@ use whimbrel_plugin::{
     encode_cursor,
 };
 
-use crate::session::{self, Postbox, Entry, Letter, Part, Session};
+use crate::session::{self, Entry, Letter, Part, Postbox, Session};
 
 /// The form of the cursors below: a later release can tell its elders' by it.
 const CURSOR: u32 = 1;
 
 /// The flags of letters, as the server writes them.
-const FLAGS: [(char, &str); 4] = [('S', "\\Seen"), ('A', "\\Answered"), ('F', "\\Flagged"), ('D', "\\Draft")];
+const FLAGS: [(char, &str); 4] = [
+    ('S', "\\Seen"),
+    ('A', "\\Answered"),
+    ('F', "\\Flagged"),
+    ('D', "\\Draft"),
+];
 
 /// An account and its session, which is opened when it is needed first, and again after trouble.
 pub struct Account {
@@ -46,7 +51,10 @@ impl Account {
 
 impl Source for Account {
     fn open(settings: &Settings) -> Result<Self> {
-        Ok(Self { settings: settings.parse()?, session: None })
+        Ok(Self {
+            settings: settings.parse()?,
+            session: None,
+        })
     }
 
     fn collections(&mut self) -> Result<Vec<Collection>> {
@@ -69,9 +77,14 @@ impl Source for Account {
         let part = self.with(|session| session.letters(collection, after, limit))?;
         let last = part.entries.last().map(Entry::number);
         // What happens while the listing runs is in the feed from where it stood at the beginning.
-        let place = Place { after: last.filter(|_| part.more), feed: feed.unwrap_or(part.feed) };
+        let place = Place {
+            after: last.filter(|_| part.more),
+            feed: feed.unwrap_or(part.feed),
+        };
         let changes = part.entries.into_iter().map(change).collect();
-        Ok(Page::new(changes, encode_cursor(CURSOR, &place)?).more(part.more).complete(true))
+        Ok(Page::new(changes, encode_cursor(CURSOR, &place)?)
+            .more(part.more)
+            .complete(true))
     }
 
     fn fetch(&mut self, collection: &str, ids: &[String]) -> Result<Vec<Result<Item>>> {
@@ -79,10 +92,13 @@ impl Source for Account {
         let numbers: Vec<Option<u64>> = ids.iter().map(|id| id.parse().ok()).collect();
         let asked: Vec<u64> = numbers.iter().flatten().copied().collect();
         let mut contents = self.with(|session| session.contents(collection, &asked))?.into_iter();
-        let items = numbers.into_iter().map(|number| match number.and_then(|number| Some((number, contents.next()?))) {
-            Some((number, content)) => content.map(|(letter, body)| Item::message(meta(number, &letter), body)),
-            None => Err(Failure::not_found("fetching a letter: its id is no number")),
-        });
+        let items =
+            numbers.into_iter().map(
+                |number| match number.and_then(|number| Some((number, contents.next()?))) {
+                    Some((number, content)) => content.map(|(letter, body)| Item::message(meta(number, &letter), body)),
+                    None => Err(Failure::not_found("fetching a letter: its id is no number")),
+                },
+            );
         Ok(items.collect())
     }
 }
@@ -93,7 +109,11 @@ fn collection(one: Postbox) -> Collection {
         [name] if name == "Sent" => Some(Role::Sent),
         _ => None,
     };
-    Collection::new(one.id, one.path).role(role).subscribed(true).claims(Some(one.letters), None).generation(Some(one.epoch))
+    Collection::new(one.id, one.path)
+        .role(role)
+        .subscribed(true)
+        .claims(Some(one.letters), None)
+        .generation(Some(one.epoch))
 }
 
 fn change(entry: Entry) -> Change {
@@ -105,10 +125,17 @@ fn change(entry: Entry) -> Change {
 }
 
 fn meta(number: u64, letter: &Letter) -> ItemMeta {
-    let flags = FLAGS.iter().filter(|(mark, _)| letter.flags.contains(*mark)).map(|(_, flag)| *flag);
+    let flags = FLAGS
+        .iter()
+        .filter(|(mark, _)| letter.flags.contains(*mark))
+        .map(|(_, flag)| *flag);
     let received = letter.received.map(|(seconds, offset_minutes)| Timestamp {
         unix_ms: seconds.saturating_mul(1000),
         offset_minutes,
     });
-    ItemMeta::new(number.to_string()).size(letter.bytes).received(received).flags(flags).revision(letter.flags.clone())
+    ItemMeta::new(number.to_string())
+        .size(letter.bytes)
+        .received(received)
+        .flags(flags)
+        .revision(letter.flags.clone())
 }

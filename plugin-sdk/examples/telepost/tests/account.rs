@@ -45,8 +45,14 @@ fn all_that_is_there_is_read_byte_for_byte() {
     for collection in account.collections().unwrap() {
         let (changes, _) = listing(&mut account, &collection.id, None, 7);
         let ids: Vec<String> = changes.iter().map(|change| change.id().to_owned()).collect();
-        let items = account.fetch(&collection.id, &ids).unwrap().into_iter().map(Result::unwrap);
-        let contents = items.map(|item| BASE64_STANDARD.encode(testing::bytes(&item.content))).collect();
+        let items = account
+            .fetch(&collection.id, &ids)
+            .unwrap()
+            .into_iter()
+            .map(Result::unwrap);
+        let contents = items
+            .map(|item| BASE64_STANDARD.encode(testing::bytes(&item.content)))
+            .collect();
         read.insert(json!(collection.path).to_string(), contents);
     }
     assert_eq!(read, known);
@@ -54,7 +60,10 @@ fn all_that_is_there_is_read_byte_for_byte() {
 
 fn known_box(one: &Value) -> (String, Vec<String>) {
     let items = one["items"].as_array().unwrap().iter();
-    (one["path"].to_string(), items.map(|item| item["content"].as_str().unwrap().to_owned()).collect())
+    (
+        one["path"].to_string(),
+        items.map(|item| item["content"].as_str().unwrap().to_owned()).collect(),
+    )
 }
 
 #[test]
@@ -77,12 +86,26 @@ fn changes_are_told_and_ids_become_void() {
     let [Change::Marked(marked), Change::Vanished(gone), Change::Upserted(_)] = &news[..] else {
         panic!("{news:?}");
     };
-    assert_eq!((marked.id.as_str(), marked.flags.as_slice()), (changes[1].id(), &["\\Flagged".to_owned()][..]));
-    let asked = [changes[0].id().to_owned(), gone.clone(), "x".to_owned(), changes[3].id().to_owned()];
+    assert_eq!(
+        (marked.id.as_str(), marked.flags.as_slice()),
+        (changes[1].id(), &["\\Flagged".to_owned()][..])
+    );
+    let asked = [
+        changes[0].id().to_owned(),
+        gone.clone(),
+        "x".to_owned(),
+        changes[3].id().to_owned(),
+    ];
     let fetched = account.fetch(&inbox.id, &asked).unwrap();
-    assert!(matches!(&fetched[..], [Ok(_), Err(Failure::NotFound(_)), Err(Failure::NotFound(_)), Ok(_)]));
+    assert!(matches!(
+        &fetched[..],
+        [Ok(_), Err(Failure::NotFound(_)), Err(Failure::NotFound(_)), Ok(_)]
+    ));
     stand_in.ask(&json!({ "do": "renumber", "collection": told })).unwrap();
-    assert_eq!(account.changes(&inbox.id, Some(&cursor), 10), Err(Failure::GenerationChanged));
+    assert_eq!(
+        account.changes(&inbox.id, Some(&cursor), 10),
+        Err(Failure::GenerationChanged)
+    );
 }
 
 #[test]
@@ -91,12 +114,21 @@ fn trouble_is_told_and_the_next_call_goes_on() {
     let (mut account, _here) = open(&stand_in, "Sesame-7341");
     let inbox = account.collections().unwrap().remove(0);
     stand_in.ask(&json!({ "do": "throttle", "seconds": 7 })).unwrap();
-    assert!(matches!(account.changes(&inbox.id, None, 10), Err(Failure::Throttled((Some(7000), _)))));
+    assert!(matches!(
+        account.changes(&inbox.id, None, 10),
+        Err(Failure::Throttled((Some(7000), _)))
+    ));
     stand_in.ask(&json!({ "do": "cut" })).unwrap();
-    assert!(matches!(account.changes(&inbox.id, None, 10), Err(Failure::Unavailable(_))));
+    assert!(matches!(
+        account.changes(&inbox.id, None, 10),
+        Err(Failure::Unavailable(_))
+    ));
     assert_eq!(account.changes(&inbox.id, None, 10).unwrap().changes.len(), 10);
     assert!(matches!(account.changes("b9", None, 10), Err(Failure::NotFound(_))));
-    assert!(matches!(account.changes("b0 0 1\r\nGET", None, 10), Err(Failure::NotFound(_))));
+    assert!(matches!(
+        account.changes("b0 0 1\r\nGET", None, 10),
+        Err(Failure::NotFound(_))
+    ));
 }
 
 #[test]
@@ -105,6 +137,12 @@ fn a_wrong_password_and_wrong_settings_are_refused() {
     let (mut account, _here) = open(&stand_in, "wrong");
     assert!(matches!(account.collections(), Err(Failure::Unauthenticated(_))));
     for settings in ["{}", r#"{"host":"127.0.0.1","user":"alice","tls":"starttls"}"#] {
-        assert!(matches!(Account::open(&Settings::new(settings)), Err(Failure::InvalidSettings(_))), "{settings}");
+        assert!(
+            matches!(
+                Account::open(&Settings::new(settings)),
+                Err(Failure::InvalidSettings(_))
+            ),
+            "{settings}"
+        );
     }
 }

@@ -106,11 +106,7 @@ impl Bulletin {
     }
 
     pub fn feed(&self, folder: &str, since: &str, size: u32) -> Result<Feed> {
-        let path = format!(
-            "/folders/{}/feed?since={}&size={size}",
-            escaped(folder),
-            escaped(since)
-        );
+        let path = format!("/folders/{}/feed?since={}&size={size}", escaped(folder), escaped(since));
         self.json("GET", &path, None, "reading the feed")
     }
 
@@ -127,25 +123,15 @@ impl Bulletin {
                 let http::Response { headers, body, .. } = checked(answer?, what)?;
                 let header = headers.iter().find(|(name, _)| name == "x-letter");
                 let letter = header.and_then(|(_, json)| serde_json::from_str(json).ok());
-                let letter = letter.ok_or_else(|| {
-                    Failure::unavailable(format!("{what}: the answer has no proper `x-letter`"))
-                })?;
+                let letter = letter
+                    .ok_or_else(|| Failure::unavailable(format!("{what}: the answer has no proper `x-letter`")))?;
                 Ok((letter, body))
             })
             .collect()
     }
 
-    pub fn add(
-        &self,
-        folder: &str,
-        content: Blob,
-        received: Option<&str>,
-        flags: &[String],
-    ) -> Result<Letter> {
-        let mut query: Vec<String> = flags
-            .iter()
-            .map(|flag| format!("flag={}", escaped(flag)))
-            .collect();
+    pub fn add(&self, folder: &str, content: Blob, received: Option<&str>, flags: &[String]) -> Result<Letter> {
+        let mut query: Vec<String> = flags.iter().map(|flag| format!("flag={}", escaped(flag))).collect();
         query.extend(received.map(|received| format!("received={}", escaped(received))));
         let path = format!("{}?{}", letters(folder), query.join("&"));
         let request = self.request("POST", &path, Some(content), "message/rfc822");
@@ -155,12 +141,7 @@ impl Bulletin {
 
     pub fn set_flags(&self, folder: &str, id: &str, flags: &[String]) -> Result<()> {
         let path = format!("{}/flags", letter(folder, id));
-        let _: Value = self.json(
-            "PUT",
-            &path,
-            Some(json!({ "flags": flags })),
-            "setting flags",
-        )?;
+        let _: Value = self.json("PUT", &path, Some(json!({ "flags": flags })), "setting flags")?;
         Ok(())
     }
 
@@ -169,26 +150,14 @@ impl Bulletin {
         checked(http::send(request)?, "removing a letter").map(drop)
     }
 
-    fn json<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Value>,
-        what: &str,
-    ) -> Result<T> {
+    fn json<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<Value>, what: &str) -> Result<T> {
         let body = body.map(|body| blobs::blob(body.to_string().as_bytes()));
         let mut request = self.request(method, path, body, "application/json");
         request.max_bytes = Some(ANSWER);
         parsed(&checked(http::send(request)?, what)?, what)
     }
 
-    fn request(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Blob>,
-        media_type: &str,
-    ) -> http::Request {
+    fn request(&self, method: &str, path: &str, body: Option<Blob>, media_type: &str) -> http::Request {
         let headers = body
             .iter()
             .map(|_| ("content-type".to_owned(), media_type.to_owned()))
@@ -219,9 +188,7 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => {
-                escaped.push(byte.into())
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => escaped.push(byte.into()),
             // Writing into a string does not fail.
             _ => drop(write!(escaped, "%{byte:02X}")),
         }
@@ -245,9 +212,6 @@ fn checked(response: http::Response, what: &str) -> Result<http::Response> {
 
 fn parsed<T: DeserializeOwned>(response: &http::Response, what: &str) -> Result<T> {
     let body = blobs::read_whole(&response.body, ANSWER)?;
-    serde_json::from_slice(&body).map_err(|error| {
-        Failure::unavailable(format!(
-            "{what}: the answer is not what was expected: {error}"
-        ))
-    })
+    serde_json::from_slice(&body)
+        .map_err(|error| Failure::unavailable(format!("{what}: the answer is not what was expected: {error}")))
 }

@@ -1,8 +1,6 @@
 //! The account, written. It is read, too: after a crash the host looks at what is there.
 
-use whimbrel_plugin::{
-    Collection, Destination, Failure, Item, Kind, Limits, Placement, Remark, Result, Settings,
-};
+use whimbrel_plugin::{Collection, Destination, Failure, Item, Kind, Limits, Placement, Remark, Result, Settings};
 
 use crate::ABILITIES;
 use crate::bulletin::Bulletin;
@@ -24,9 +22,7 @@ impl Destination for Account {
 
     fn limits(&mut self, kind: Kind) -> Result<Limits> {
         if kind != Kind::Message {
-            return Err(Failure::unsupported(
-                "the bulletin holds messages and nothing else",
-            ));
+            return Err(Failure::unsupported("the bulletin holds messages and nothing else"));
         }
         Ok(Limits {
             max_item_bytes: Some(LARGEST),
@@ -44,9 +40,7 @@ impl Destination for Account {
             .iter()
             .find(|(role, _)| Some(*role) == wanted.role)
             .map(|(_, name)| *name);
-        self.bulletin
-            .make_folder(&wanted.path, role)
-            .map(collection)
+        self.bulletin.make_folder(&wanted.path, role).map(collection)
     }
 
     fn watermark(&mut self, collection: &str) -> Result<String> {
@@ -56,17 +50,16 @@ impl Destination for Account {
     fn put(&mut self, collection: &str, items: Vec<Item>) -> Result<Vec<Result<Placement>>> {
         each(items, |Item { meta, content, .. }| {
             let received = meta.received.map(text).transpose()?;
-            let letter =
-                self.bulletin
-                    .add(collection, content, received.as_deref(), &meta.flags)?;
+            let letter = self
+                .bulletin
+                .add(collection, content, received.as_deref(), &meta.flags)?;
             Ok(Placement::created(Some(letter.id)).revision(letter.revision))
         })
     }
 
     fn mark(&mut self, collection: &str, remarks: &[Remark]) -> Result<Vec<Result<()>>> {
         each(remarks, |remark| {
-            self.bulletin
-                .set_flags(collection, &remark.id, &remark.flags)
+            self.bulletin.set_flags(collection, &remark.id, &remark.flags)
         })
     }
 
@@ -79,10 +72,7 @@ impl Destination for Account {
 }
 
 /// One answer for each, in order. A failure that is not of one thing alone ends the call.
-fn each<T, A>(
-    things: impl IntoIterator<Item = T>,
-    mut work: impl FnMut(T) -> Result<A>,
-) -> Result<Vec<Result<A>>> {
+fn each<T, A>(things: impl IntoIterator<Item = T>, mut work: impl FnMut(T) -> Result<A>) -> Result<Vec<Result<A>>> {
     let mut answers = Vec::new();
     for thing in things {
         match work(thing) {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use whimbrel_plugin::{
-    Change, Collection, Failure, Item, ItemMeta, Page, Result, Role, Settings, Source, Timestamp,
-    decode_cursor, encode_cursor,
+    Change, Collection, Failure, Item, ItemMeta, Page, Result, Role, Settings, Source, Timestamp, decode_cursor,
+    encode_cursor,
 };
 
 use crate::bulletin::{Bulletin, Entry, Folder, Letter};
@@ -41,9 +41,7 @@ impl Source for Account {
     }
 
     fn changes(&mut self, collection: &str, cursor: Option<&str>, limit: u32) -> Result<Page> {
-        let place: Option<Place> = cursor
-            .map(|cursor| decode_cursor(CURSOR, cursor))
-            .transpose()?;
+        let place: Option<Place> = cursor.map(|cursor| decode_cursor(CURSOR, cursor)).transpose()?;
         let (page, feed) = match place {
             Some(Place { page: None, feed }) => return self.news(collection, &feed, limit),
             Some(Place { page, feed }) => (page, Some(feed)),
@@ -140,10 +138,8 @@ pub fn timestamp(text: &str) -> Result<Timestamp> {
 /// In RFC 3339, where that can say it.
 pub fn text(at: Timestamp) -> Result<String> {
     let wrong = || Failure::rejected("the provider knows no such time of receipt");
-    let offset =
-        UtcOffset::from_whole_seconds(i32::from(at.offset_minutes) * 60).map_err(|_| wrong())?;
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_ms) * 1_000_000)
-        .map_err(|_| wrong())?;
+    let offset = UtcOffset::from_whole_seconds(i32::from(at.offset_minutes) * 60).map_err(|_| wrong())?;
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_ms) * 1_000_000).map_err(|_| wrong())?;
     let moment = moment.checked_to_offset(offset).ok_or_else(wrong)?;
     moment.format(&Rfc3339).map_err(|_| wrong())
 }

@@ -43,7 +43,9 @@ pub async fn run(global: &Global, file: &Path, trace: bool, words: &[String], ou
     };
     if !words.is_empty() {
         let call = Line::try_parse_from(words).map_err(|error| Box::new(Problem::usage(error.to_string())))?;
-        return match hand.call(call.call).await {
+        let answer = hand.call(call.call).await;
+        hand.end().await;
+        return match answer {
             Ok(answer) => {
                 output.document(json!({ "answer": answer.json }), Exit::Ok);
                 output.say(safe(&answer.text));
@@ -57,8 +59,9 @@ pub async fn run(global: &Global, file: &Path, trace: bool, words: &[String], ou
             "a prompt talks to people: name a call with --json",
         )));
     }
-    hand.prompt(output).await?;
-    Ok(Exit::Ok)
+    let ended = hand.prompt(output).await;
+    hand.end().await;
+    ended.map(|()| Exit::Ok)
 }
 
 /// A connector and its open accounts.
@@ -81,6 +84,17 @@ fn stamp(file: &Path) -> Option<Stamp> {
 }
 
 impl Hand {
+    /// Closes what is open, and lets the stand-in end.
+    async fn end(self) {
+        if let Some(source) = self.source {
+            source.close().await;
+        }
+        if let Some(destination) = self.destination {
+            destination.close().await;
+        }
+        self.bench.end().await;
+    }
+
     /// Reads and makes calls until there are no more.
     async fn prompt(&mut self, output: Output) -> Result<()> {
         let failed = |error: ReadlineError| Box::new(Problem::failed(format!("cannot read what is typed: {error}")));

@@ -40,6 +40,7 @@ pub async fn run(global: &Global, wanted: &Wanted<'_>, output: Output) -> Result
         return Err(Box::new(Problem::usage(message).help(help)));
     }
     let report = run_where(&plugin, &bench.subject, is_wanted).await;
+    bench.end().await;
     if let Some(path) = wanted.junit {
         fs::write(path, report.junit()).map_err(|error| cannot("write", path, &error))?;
     }
