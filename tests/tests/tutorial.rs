@@ -1,5 +1,6 @@
 //! `docs/tutorial.md`, word for word: its commands in their order, each language by itself, and what they are said to say.
 
+#![allow(clippy::print_stdout)] // How long each step took, shown with --nocapture.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
 use std::fmt::Write;

@@ -127,7 +127,7 @@ pub fn grant(candidate: &Candidate, how: How) -> Grant {
 pub fn now_and_who() -> (String, String) {
     let by = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let by = by.filter(|by| !by.is_empty()).unwrap_or_else(|| "unknown".to_owned());
-    (format!("{:.0}", jiff::Timestamp::now()), safe(&by).clone())
+    (format!("{:.0}", jiff::Timestamp::now()), safe(&by))
 }
 
 /// What was agreed to when a connector was installed; none where it lies in its folder without having been installed.

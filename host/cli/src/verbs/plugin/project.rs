@@ -24,9 +24,7 @@ pub fn of_component(global: &Global, component: &Path) -> Result<Project> {
         Some(file) => read(&file),
         None => {
             let message = format!("there is no {FILE} in the folders above `{}`", component.display());
-            let help = format!(
-                "name one with --config: it says which accounts the connector is tried on; `whimbrel plugin new` writes one"
-            );
+            let help = "name one with --config: it says which accounts the connector is tried on; `whimbrel plugin new` writes one";
             Err(Box::new(Problem::usage(message).help(help)))
         }
     }
