@@ -409,6 +409,7 @@ fn calls_are_made_by_hand() {
     call(&["changes", "nowhere"], 4).says(&["`changes`", "not found"]);
     call(&["limits"], 0).says(&["bytes of a put"]);
     call(&["nonsense"], 2).says(&["nonsense"]);
+    call(&["help"], 0).says(&["collections", "watermark"]);
     let traced = place.run(&["plugin", "try", &own, "--trace", "--", "fetch", &id, item], 0);
     traced.says(&[" ms  blobs."]);
 }

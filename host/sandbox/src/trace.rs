@@ -33,7 +33,7 @@ pub enum Seen {
     Fault {
         /// The function of the contract that was called.
         call: &'static str,
-        /// What ended it; continues "it …".
+        /// What ended it: "it …".
         reason: String,
         /// The connector's own functions, innermost first, by name where the component kept its names.
         stack: Vec<String>,

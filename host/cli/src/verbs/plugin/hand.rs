@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
@@ -29,6 +30,22 @@ struct Answer {
 
 /// One call, or a prompt where there is none.
 pub async fn run(global: &Global, file: &Path, trace: bool, words: &[String], output: Output) -> Result<Exit> {
+    // What is wrong with a line is told before anything is started for it.
+    let call = match words {
+        [] if output.is_json() => {
+            let problem = Problem::usage("a prompt talks to people: name a call with --json");
+            return Err(Box::new(problem));
+        }
+        [] => None,
+        words => match Line::try_parse_from(words) {
+            Ok(line) => Some(line.call),
+            Err(help) if help.kind() == ErrorKind::DisplayHelp => {
+                output.say(help.to_string());
+                return Ok(Exit::Ok);
+            }
+            Err(error) => return Err(Box::new(Problem::usage(error.to_string()))),
+        },
+    };
     let project = project::of_component(global, file)?;
     let plugin = load_file(file).await?;
     let bench = project::start(&project).await?;
@@ -41,25 +58,13 @@ pub async fn run(global: &Global, file: &Path, trace: bool, words: &[String], ou
         source: None,
         destination: None,
     };
-    if !words.is_empty() {
-        let call = Line::try_parse_from(words).map_err(|error| Box::new(Problem::usage(error.to_string())))?;
-        let answer = hand.call(call.call).await;
-        hand.end().await;
-        return match answer {
-            Ok(answer) => {
-                output.document(json!({ "answer": answer.json }), Exit::Ok);
-                output.say(safe(&answer.text));
-                Ok(Exit::Ok)
-            }
-            Err(problem) => Err(problem),
-        };
-    }
-    if output.is_json() {
-        return Err(Box::new(Problem::usage(
-            "a prompt talks to people: name a call with --json",
-        )));
-    }
-    let ended = hand.prompt(output).await;
+    let ended = match call {
+        Some(call) => hand.call(call).await.map(|answer| {
+            output.document(json!({ "answer": answer.json }), Exit::Ok);
+            output.say(safe(&answer.text));
+        }),
+        None => hand.prompt(output).await,
+    };
     hand.end().await;
     ended.map(|()| Exit::Ok)
 }

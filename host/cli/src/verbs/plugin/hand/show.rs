@@ -30,7 +30,7 @@ pub fn seen(seen: &Seen) -> String {
         }
         Seen::Log { level, text } => format!("  {level}: {text}"),
         Seen::Fault { call, reason, stack } => {
-            let mut text = format!("  `{call}` ended: it {reason}").replace("it it ", "it ");
+            let mut text = format!("  `{call}` ended: {reason}");
             for function in stack {
                 text += &format!("\n    in {function}");
             }
