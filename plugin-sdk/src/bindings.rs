@@ -40,6 +40,7 @@ pub mod connector {
             "whimbrel:connector/blobs@0.1.0": crate::native::blobs,
             "whimbrel:connector/files@0.1.0": crate::native::files,
             "whimbrel:connector/http@0.1.0": crate::native::http,
+            "whimbrel:connector/imap@0.1.0": crate::native::imap,
             "whimbrel:connector/tcp@0.1.0": crate::native::tcp,
         },
     });

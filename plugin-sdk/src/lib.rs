@@ -87,8 +87,6 @@ use bindings::connector::whimbrel::connector as host;
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]
 use native as host;
 
-/// IMAP, spoken by the host; see `wit/imap.wit`.
-pub use bindings::connector::whimbrel::connector::imap;
 pub use bindings::connector::whimbrel::connector::types::{
     Change, Collection, Failure, Item, ItemMeta, Kind, Outcome, Page, Placement, Role, Timestamp,
 };
@@ -98,6 +96,8 @@ pub use host::blobs::Blob;
 pub use host::files;
 /// HTTP, done by the host; see `wit/http.wit`.
 pub use host::http;
+/// IMAP, spoken by the host; see `wit/imap.wit`.
+pub use host::imap;
 /// Connections for protocols of lines; see `wit/tcp.wit`.
 pub use host::tcp;
 pub use paging::{MAX_CURSOR_BYTES, Pager, cursor_body, decode_cursor, encode_cursor, next_field};

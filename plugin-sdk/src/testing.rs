@@ -2,7 +2,7 @@
 //!
 //! With the feature, [`Blob`](crate::Blob), [`http`](crate::http), [`tcp`](crate::tcp), [`files`](crate::files) and the log work
 //! natively: bodies lie in memory, connections go to the loopback and nowhere else, folders are those that the test
-//! names. IMAP is not there: the host speaks it, and no test needs to. Put the feature into `[dev-dependencies]`, so that
+//! names, and [IMAP](crate::imap) sessions are what the test answers. Put the feature into `[dev-dependencies]`, so that
 //! the component is built without it.
 //!
 //! ```
@@ -29,8 +29,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+pub use crate::native::blobs::Body;
 use crate::native::{self, World};
-use crate::{Blob, Result, http};
+use crate::{Blob, Result, http, imap};
 
 /// What a test lets the connector reach.
 #[derive(Default)]
@@ -79,6 +80,15 @@ impl Host {
         self.world.http = Some(Box::new(answer));
         self
     }
+    /// What answers in the place of IMAP servers.
+    #[must_use]
+    pub fn imap(
+        mut self,
+        open: impl FnMut(&str, u16, imap::Security) -> Result<Box<dyn imap::Answers>> + 'static,
+    ) -> Self {
+        self.world.imap = Some(Box::new(open));
+        self
+    }
     /// From here on this is the host of this thread, until what is given back is dropped.
     #[must_use = "the host leaves when this is dropped"]
     pub fn enter(self) -> Here {
@@ -117,7 +127,19 @@ impl Drop for Here {
 /// All bytes of a body.
 #[must_use]
 pub fn bytes(body: &Blob) -> Vec<u8> {
-    body.bytes().to_vec()
+    body.bytes()
+}
+
+/// A body that the host of the test keeps.
+#[must_use]
+pub fn body(body: std::sync::Arc<dyn Body>) -> Blob {
+    Blob::elsewhere(body)
+}
+
+/// What was given to [`body`]; none where the connector made the body.
+#[must_use]
+pub fn kept(body: &Blob) -> Option<&dyn Body> {
+    body.kept_elsewhere()
 }
 
 /// The small fake of the provider that `connector.toml` names, as `whimbrel plugin test` starts it.

@@ -108,9 +108,12 @@ pub struct Job {
 impl Job {
     /// `sections` is all of the settings file but `[migration]`.
     pub fn new(sections: &[String]) -> Self {
-        let job = Self {
-            folder: scratch::folder("job"),
-        };
+        Self::within(scratch::folder("job"), sections)
+    }
+
+    /// The same in this folder.
+    pub fn within(folder: TempDir, sections: &[String]) -> Self {
+        let job = Self { folder };
         job.rewrite(sections);
         job
     }

@@ -96,6 +96,7 @@ pub fn everything(most: u64) -> Faults {
 /// Runs until it is through: a run that gives up on a bad line says so with 3 and goes on where it stopped. After
 /// twenty runs the lines behave.
 pub fn until_finished(job: &Job, proxies: &[&Proxy]) {
+    let mut last = String::new();
     for attempt in 0..24 {
         if attempt == 20 {
             proxies.iter().for_each(|proxy| proxy.calm(true));
@@ -114,6 +115,7 @@ pub fn until_finished(job: &Job, proxies: &[&Proxy]) {
             json["mailboxes"][0]["problems"][0]["remedy"].is_string() || outcome.total("failed") > 0,
             "{outcome}"
         );
+        last = outcome.to_string();
     }
-    panic!("never finished");
+    panic!("never finished; the last run: {last}");
 }

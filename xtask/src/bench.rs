@@ -13,6 +13,8 @@ pub fn run(house: &House, words: &[&str]) -> Result<()> {
         "build",
         "--release",
         "--workspace",
+        "--features",
+        "whimbrel/jemalloc",
         "--bin",
         "whimbrel",
         "--example",

@@ -28,6 +28,10 @@ use exit::Exit;
 use output::{Output, logging};
 use problem::{Problem, Result};
 
+#[cfg(all(feature = "jemalloc", target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.global.verbose, cli.global.json);

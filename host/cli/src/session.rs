@@ -114,8 +114,7 @@ impl Session {
                 Aim::Look => std::env::temp_dir(),
                 Aim::Move | Aim::Recognise => settings.state.join("spill"),
             },
-            // The other half is for what does not lie in the store: connectors, the ledger's cache, buffers.
-            memory: settings.limits.memory / 2,
+            memory: settings.limits.bodies(),
             threshold: BlobStoreConfig::THRESHOLD,
         });
         let runtime = runtime(&settings.limits, blobs.clone())?;
@@ -237,7 +236,7 @@ impl Session {
         Options {
             mailboxes: limits.mailboxes,
             connections: limits.connections,
-            memory: limits.memory / 2,
+            memory: limits.bodies(),
             max_item_bytes: limits.max_item,
             retries: limits.retries,
             faults: self.faults(),
@@ -322,7 +321,7 @@ pub fn open_ledger(settings: &Settings, create: bool) -> Result<Ledger> {
 
 /// As [`open_ledger`], with what is wrong with it.
 pub fn try_ledger(settings: &Settings, create: bool) -> Result<Ledger, LedgerError> {
-    let cache_bytes = (settings.limits.memory / 8).clamp(8 << 20, 64 << 20);
+    let cache_bytes = (settings.limits.memory / 4).clamp(8 << 20, 64 << 20);
     let options = LedgerOptions { cache_bytes, create };
     Ledger::open(&settings.state, options)
 }

@@ -27,6 +27,9 @@ use crate::{
     shared::Shared,
 };
 
+/// The size assumed of an item that does not tell, in bytes.
+pub const UNKNOWN_SIZE: u64 = 64 << 10;
+
 /// Why work on something ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {

@@ -1,7 +1,7 @@
 //! Copying what waits, collection by collection: fetching the next batch and putting this one overlap.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,13 +10,15 @@ use whimbrel_ledger::{CollectionRecord, ItemRecord, Target, Todo};
 use whimbrel_model::{Failure, Kind, Limits};
 use whimbrel_rules::{Decision, Hook};
 use whimbrel_sandbox::Item;
+use whimbrel_wire::BlobStoreConfig;
 
 use crate::{
-    context::{Context, Halt, MEMORY_UNIT},
+    context::{Context, Halt, MEMORY_UNIT, UNKNOWN_SIZE},
     faults::{
         history::Side,
-        suspects::{Bisection, Lost, ends_connections},
+        suspects::{Accused, Bisection, Lost, ends_connections},
     },
+    kept::Kept,
     lane::{DestinationLane, Lanes, SourceLane},
     marks::mark,
     prepare::{Fetched, size_limit},
@@ -27,15 +29,8 @@ use crate::{
 
 /// Work looked up in the ledger at once.
 const TODO_AT_ONCE: usize = 1000;
-/// What a body takes in memory at most: larger ones lie on disk.
-const IN_MEMORY: u64 = 1 << 20;
-/// Bytes of one batch at most: enough to pay for its round trip and its flush, and few enough that the three of a lane
-/// (fetched, waiting, put) stay small. A larger item is a batch of its own.
-const BATCH_BYTES: u64 = 4 << 20;
 /// What an item takes beside its body, in bytes.
 const OVERHEAD: u64 = 4 << 10;
-/// The size assumed of an item that does not tell.
-const UNKNOWN_SIZE: u64 = 64 << 10;
 
 /// Collections that wait for a lane.
 pub type Queue = Mutex<VecDeque<(CollectionRecord, Target)>>;
@@ -115,6 +110,20 @@ async fn put_jobs(
     context: &Context,
     limits: &HashMap<Kind, Limits>,
     destination: &mut DestinationLane,
+    jobs: mpsc::Receiver<Job>,
+) -> Result<(), Halt> {
+    let mut kept = Kept::default();
+    let result = put_each_job(context, limits, destination, &mut kept, jobs).await;
+    // Whatever ends this: what was placed is recorded.
+    let flushed = kept.flush(context).await;
+    result.and(flushed)
+}
+
+async fn put_each_job(
+    context: &Context,
+    limits: &HashMap<Kind, Limits>,
+    destination: &mut DestinationLane,
+    kept: &mut Kept,
     mut jobs: mpsc::Receiver<Job>,
 ) -> Result<(), Halt> {
     while let Some(job) = jobs.recv().await {
@@ -122,7 +131,7 @@ async fn put_jobs(
             continue;
         };
         let name = job.collection.source.display_path();
-        match put_job(context, limits, destination, job).await {
+        match put_job(context, limits, destination, kept, job).await {
             Err(Halt::Failed { side, failure }) if Halt::concerns_failure(&failure) => {
                 context.problem(Problem::new(Some(name), side, &failure));
             }
@@ -132,13 +141,19 @@ async fn put_jobs(
     Ok(())
 }
 
-async fn put_job(context: &Context, limits: &Limits, destination: &mut DestinationLane, job: Job) -> Result<(), Halt> {
+async fn put_job(
+    context: &Context,
+    limits: &Limits,
+    destination: &mut DestinationLane,
+    kept: &mut Kept,
+    job: Job,
+) -> Result<(), Halt> {
     let mut lanes = Lanes::new(destination);
     if job.collection.source.kind != Kind::Message {
         // A new item may take over what another one gives up: which filter is in use.
         mark_waiting(context, &mut lanes, &job.collection).await?;
     }
-    let putter = Putter::new(context, lanes, &job.collection, job.target, limits);
+    let putter = Putter::new(context, lanes, kept, &job.collection, job.target, limits);
     // Who puts has the better reason, if both ended early.
     let mut lanes = putter.put_all(job.work).await?;
     if let Ok(fetched) = job.fetched.await {
@@ -192,7 +207,7 @@ async fn fetch_all(
     let most_bytes = limits
         .batch_bytes
         .min(batch_of_day(context))
-        .clamp(1, batch_budget(context));
+        .clamp(1, context.batch_budget());
     let most_items = limits.batch_items.clamp(1, 1000) as usize;
     // Rules that take attachments out make messages smaller than they are listed.
     let book = context.options.rules.as_ref();
@@ -265,12 +280,6 @@ fn batch_of_day(context: &Context) -> u64 {
     context.mailbox.daily.least().map_or(u64::MAX, |daily| daily / 4)
 }
 
-/// Bytes of one batch, such that every lane of every mailbox can have two under way within the budget.
-fn batch_budget(context: &Context) -> u64 {
-    let lanes = (context.options.mailboxes * context.options.connections).max(1) as u64;
-    (context.options.memory / (lanes * 2)).clamp(IN_MEMORY, BATCH_BYTES)
-}
-
 /// Fetches one batch and hands it over; false when nobody takes it.
 async fn fetch(
     context: &Context,
@@ -281,7 +290,7 @@ async fn fetch(
 ) -> Result<bool, Halt> {
     let bytes: u64 = records
         .iter()
-        .map(|(record, _)| record.meta.size.unwrap_or(UNKNOWN_SIZE).min(IN_MEMORY) + OVERHEAD)
+        .map(|(record, _)| record.meta.size.unwrap_or(UNKNOWN_SIZE).min(BlobStoreConfig::THRESHOLD) + OVERHEAD)
         .sum();
     let budget = u32::try_from((context.options.memory / MEMORY_UNIT).max(1)).unwrap_or(u32::MAX);
     let permits = u32::try_from(bytes.div_ceil(MEMORY_UNIT))
@@ -290,10 +299,13 @@ async fn fetch(
     let Ok(permit) = context.memory.clone().acquire_many_owned(permits).await else {
         return Ok(false);
     };
-    let size = |(record, _): &(ItemRecord, _)| record.meta.size.unwrap_or(UNKNOWN_SIZE);
-    context.take_traffic(records.iter().map(size).sum())?;
+    let sizes: Vec<u64> = records
+        .iter()
+        .map(|(record, _)| record.meta.size.unwrap_or(UNKNOWN_SIZE))
+        .collect();
+    context.take_traffic(sizes.iter().sum())?;
     let ids: Vec<String> = records.iter().map(|(record, _)| record.meta.id.clone()).collect();
-    let answers = fetch_bodies(context, lane, collection, &ids).await?;
+    let answers = fetch_bodies(context, lane, collection, &ids, &sizes).await?;
     let fetched = records
         .into_iter()
         .zip(answers)
@@ -306,41 +318,59 @@ async fn fetch(
     Ok(sender.send(Work::Put(fetched, permit)).await.is_ok())
 }
 
-/// Fetches bodies. A message at which the connection ends each time is refused; the others come through.
+/// Fetches bodies of these sizes. A message at which the connection ends each time is refused; the others come through.
 async fn fetch_bodies(
     context: &Context,
     lane: &mut SourceLane,
     collection: &CollectionRecord,
     ids: &[String],
+    sizes: &[u64],
 ) -> Result<Vec<Result<Item, Failure>>, Halt> {
     let suspects = &context.history.suspects;
-    let mut answers: BTreeMap<usize, Result<Item, Failure>> = BTreeMap::new();
+    let mut answers: Vec<Option<Result<Item, Failure>>> = ids.iter().map(|_| None).collect();
     let mut batches = Bisection::new((0..ids.len()).collect());
     while let Some(batch) = batches.next() {
         if context.stop.stopped() {
             return Err(Halt::Stopped);
         }
-        let wanted: Vec<String> = batch.iter().filter_map(|at| ids.get(*at)).cloned().collect();
+        let some: Vec<String>;
+        let wanted = match batch.iter().copied().eq(0..ids.len()) {
+            true => ids,
+            false => {
+                some = batch.iter().filter_map(|at| ids.get(*at)).cloned().collect();
+                &some
+            }
+        };
         let answer = match lane.open(context).await {
-            Ok(account) => account.fetch(&collection.source.id, &wanted).await,
+            Ok(account) => account.fetch(&collection.source.id, wanted).await,
             Err(failure) => Err(failure),
         };
         match answer {
             Ok(came) => {
                 lane.patience.reset();
-                let refused = came.iter().filter(|answer| answer.is_err()).count();
-                suspects.passed(Side::Source, (came.len() - refused) as u64);
-                lane.refused(refused);
-                answers.extend(batch.into_iter().zip(came));
+                let (mut passed, mut bytes) = (0, 0);
+                lane.refused(came.iter().filter(|answer| answer.is_err()).count());
+                for (at, came) in batch.into_iter().zip(came) {
+                    if came.is_ok() {
+                        passed += 1;
+                        bytes += sizes[at];
+                    }
+                    answers[at] = Some(came);
+                }
+                suspects.passed(Side::Source, passed, bytes);
                 batches.left(Vec::new());
             }
             Err(failure @ Failure::Unavailable(_)) if lane.was_open() => {
                 lane.drop_broken(&failure);
-                let key = |at: &usize| (Side::Source, collection.id, ids.get(*at).cloned().unwrap_or_default());
-                match batches.lost(batch, |at, proven| suspects.accuse(key(at), proven)) {
+                suspects.lost(Side::Source);
+                let accused = |at: usize| Accused {
+                    key: (Side::Source, collection.id, ids[at].clone()),
+                    bytes: sizes[at],
+                };
+                match batches.lost(batch, |at, among| suspects.accuse(accused(*at), among)) {
                     Lost::GoOn => {}
                     Lost::Pause => lane.recover(context, failure).await?,
-                    Lost::Cause(at) => drop(answers.insert(at, Err(ends_connections("fetched", &failure)))),
+                    Lost::Cause(at) => answers[at] = Some(Err(ends_connections("fetched", &failure))),
                 }
             }
             Err(failure) => {
@@ -349,5 +379,9 @@ async fn fetch_bodies(
             }
         }
     }
-    Ok(answers.into_values().collect())
+    let unanswered = || Failure::Internal("a fetch gave fewer answers than there were items".to_owned());
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(|| Err(unanswered())))
+        .collect())
 }

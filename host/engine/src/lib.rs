@@ -18,6 +18,7 @@
 //! What fails on the way is dealt with by one table ([`faults`]): tried again, or the mailbox gives its place to another
 //! and comes back, or it stops.
 
+mod kept;
 #[macro_use]
 mod lane;
 

@@ -60,6 +60,9 @@ fn lies_at(orphan: &ItemRecord, place: Place<'_>) -> bool {
 
 /// Finds out which of these items are known again.
 pub fn recall(context: &Context, spots: &mut Spots, items: &mut [Ruled]) -> Result<(), Halt> {
+    if !context.ledger.has_orphans(context.id)? {
+        return Ok(());
+    }
     let mut order: Vec<&mut Ruled> = items.iter_mut().collect();
     order.sort_by_key(|one| one.place);
     for one in order {
@@ -210,7 +213,7 @@ async fn relocate(
         }],
     };
     let mut batch = context.ledger.batch(context.id);
-    let open = batch.open_intent(intent.clone());
+    let open = batch.open_intent(&intent);
     context.commit(batch, Durability::Flush).await?;
     let answer = match lane.open(context).await {
         Ok(account) => account.relocate(origin, id, target).await,

@@ -12,6 +12,7 @@ use whimbrel_sandbox::Item;
 use crate::{
     Mailbox, Options, Stop,
     connector::Source,
+    context::UNKNOWN_SIZE,
     rules::{BlobContent, facts, seen},
 };
 
@@ -21,8 +22,6 @@ const PAGE: u32 = 2000;
 const MOST_AT_ONCE: usize = 200;
 /// Bytes read at once, unless one message alone has more.
 const MOST_BYTES: u64 = 16 << 20;
-/// The size assumed of a message that does not tell.
-const UNKNOWN_SIZE: u64 = 64 << 10;
 
 /// Which messages are looked at.
 #[derive(Debug, Clone, Default)]

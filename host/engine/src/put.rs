@@ -1,5 +1,5 @@
 //! Putting what was fetched: rules decide, an intent is flushed before each put, and the placements of one batch are
-//! flushed together with the intent of the next.
+//! flushed together with the intent of the next, be it of the next collection.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,15 +10,15 @@ use whimbrel_rules::FolderFacts;
 use whimbrel_sandbox::Item;
 
 use crate::{
-    Progress,
     context::{Context, Halt},
     copy::Work,
     existing::Existing,
     faults::{
         history::Side,
         patience::{Fault, Patience},
-        suspects::{Bisection, Lost, ends_connections},
+        suspects::{Accused, Bisection, Lost, ends_connections},
     },
+    kept::{Kept, MOMENT},
     lane::Lanes,
     orphans::recall,
     prepare::{Fetched, Ready, Site, further_copy, main, read, refused},
@@ -48,8 +48,8 @@ pub struct Putter<'a> {
     collection: &'a CollectionRecord,
     facts: Arc<FolderFacts>,
     spots: Spots,
-    /// Items and bytes that are recorded and wait for their flush.
-    unflushed: Option<(u64, u64)>,
+    /// Of the lane: what waits for its flush.
+    kept: &'a mut Kept,
     /// With puts, which is at an end before that with the connection: others of its calls may work.
     patience: Patience,
 }
@@ -59,6 +59,7 @@ impl<'a> Putter<'a> {
     pub fn new(
         context: &'a Context,
         lanes: Lanes<'a>,
+        kept: &'a mut Kept,
         collection: &'a CollectionRecord,
         target: Target,
         limits: &Limits,
@@ -69,32 +70,28 @@ impl<'a> Putter<'a> {
             collection,
             facts: facts(&context.facts, &collection.source),
             spots: Spots::new(context, collection, target, limits),
-            unflushed: None,
+            kept,
             patience: Patience::new("destination", Side::Destination),
         }
     }
 
     /// Puts everything that comes; gives the lanes back.
     pub async fn put_all(mut self, mut receiver: mpsc::Receiver<Work>) -> Result<Lanes<'a>, Halt> {
-        let result = self.put_each(&mut receiver).await;
-        // Whatever ends this: what was placed is recorded.
-        let flushed = self.flush().await;
-        result.and(flushed).map(|()| self.lanes)
+        self.put_each(&mut receiver).await?;
+        Ok(self.lanes)
     }
 
     async fn put_each(&mut self, receiver: &mut mpsc::Receiver<Work>) -> Result<(), Halt> {
         loop {
-            let work = match receiver.try_recv() {
-                Ok(work) => work,
+            let next = match tokio::time::timeout(MOMENT, receiver.recv()).await {
+                Ok(next) => next,
                 Err(_) => {
-                    // Nothing is ready: do not let placements wait for a slow source.
-                    self.flush().await?;
-                    match receiver.recv().await {
-                        Some(work) => work,
-                        None => return Ok(()),
-                    }
+                    // Do not let placements wait for a slow source.
+                    self.kept.flush(self.context).await?;
+                    receiver.recv().await
                 }
             };
+            let Some(work) = next else { return Ok(()) };
             if self.context.stop.stopped() {
                 return Err(Halt::Stopped);
             }
@@ -124,7 +121,7 @@ impl<'a> Putter<'a> {
                     }
                 }
             }
-            self.keep(batch, 0, 0).await?;
+            self.kept.keep(self.context, batch, 0, 0).await?;
         }
     }
 
@@ -148,7 +145,7 @@ impl<'a> Putter<'a> {
         )
         .await?;
         settle_unruled(context, self.collection, unruled, &mut batch).await?;
-        self.keep(batch, 0, 0).await?;
+        self.kept.keep(self.context, batch, 0, 0).await?;
         recall(context, &mut self.spots, &mut ruled)?;
         // Further copies first: an item counts as placed when all of it is.
         let mut copies: BTreeMap<SpotId, Vec<&Ruled>> = BTreeMap::new();
@@ -183,7 +180,7 @@ impl<'a> Putter<'a> {
             let lane = self.lanes.to(self.context, spot.account)?;
             ready.extend(further_copy(self.context, lane, self.collection, spot, one, &mut batch).await?);
         }
-        self.keep(batch, 0, 0).await?;
+        self.kept.keep(self.context, batch, 0, 0).await?;
         if self.context.options.only_recognise {
             return Ok(ready.into_iter().map(|one| one.record.meta.id).collect());
         }
@@ -203,7 +200,7 @@ impl<'a> Putter<'a> {
         };
         let lane = self.lanes.to(self.context, site.spot.account)?;
         let ready = main(self.context, lane, site, items, &mut batch).await?;
-        self.keep(batch, 0, 0).await?;
+        self.kept.keep(self.context, batch, 0, 0).await?;
         if self.context.options.only_recognise {
             return Ok(());
         }
@@ -227,18 +224,25 @@ impl<'a> Putter<'a> {
             if self.context.stop.stopped() {
                 return Err(Halt::Stopped);
             }
-            let before = batch.len();
+            let bytes = |batch: &[Ready]| batch.iter().map(|one| one.fingerprint.size).sum::<u64>();
+            let before = (batch.len(), bytes(&batch));
             let Tried { left, lost } = self.put_ready(id, batch).await?;
-            if left.len() < before {
+            let passed = before.0 - left.len();
+            if passed > 0 {
                 self.patience.reset();
-                history.suspects.passed(Side::Destination, (before - left.len()) as u64);
+                let bytes = before.1 - bytes(&left);
+                history.suspects.passed(Side::Destination, passed as u64, bytes);
             }
             let Some(fault) = lost else {
                 batches.left(left);
                 continue;
             };
-            let key = |one: &Ready| (Side::Destination, self.collection.id, one.record.meta.id.clone());
-            match batches.lost(left, |one, proven| history.suspects.accuse(key(one), proven)) {
+            history.suspects.lost(Side::Destination);
+            let accused = |one: &Ready| Accused {
+                key: (Side::Destination, self.collection.id, one.record.meta.id.clone()),
+                bytes: one.fingerprint.size,
+            };
+            match batches.lost(left, |one, among| history.suspects.accuse(accused(one), among)) {
                 Lost::GoOn => {}
                 Lost::Pause => self.patience.bear(self.context, fault).await?,
                 Lost::Cause(one) => self.give_up(&one, &fault.failure).await?,
@@ -252,7 +256,7 @@ impl<'a> Putter<'a> {
         let mut batch = self.context.ledger.batch(self.context.id);
         let failure = ends_connections("stored", failure);
         refused(self.context, self.collection, &self.facts, one, failure, &mut batch).await?;
-        self.keep(batch, 0, 0).await
+        self.kept.keep(self.context, batch, 0, 0).await
     }
 
     /// Puts a batch.
@@ -265,7 +269,7 @@ impl<'a> Putter<'a> {
             watermark,
             items: ready.iter().map(|one| one.intended(self.collection)).collect(),
         };
-        let open = self.begin(intent.clone()).await?;
+        let open = self.begin(&intent).await?;
         let items: Vec<Item> = ready.iter().map(|one| one.item.clone()).collect();
         let lane = self.lanes.to(self.context, account)?;
         let answer = match lane.open(self.context).await {
@@ -400,14 +404,14 @@ impl<'a> Putter<'a> {
         self.lanes.to(self.context, intent.mailbox)?.refused(refusals);
         if unclear.is_empty() {
             batch.close_intent(open);
-            self.keep(batch, items, bytes).await?;
+            self.kept.keep(self.context, batch, items, bytes).await?;
         } else {
-            self.keep(batch, items, bytes).await?;
-            self.flush().await?;
+            self.kept.keep(self.context, batch, items, bytes).await?;
+            self.kept.flush(self.context).await?;
             self.find_unclear(open, intent, unclear).await?;
         }
         if let Some(failure) = halt {
-            self.flush().await?;
+            self.kept.flush(self.context).await?;
             let lane = self.lanes.to(self.context, intent.mailbox)?;
             lane.drop_broken(&failure);
             let fault = lane.fault(self.context, failure);
@@ -445,7 +449,7 @@ impl<'a> Putter<'a> {
                 });
             }
         }
-        self.keep(batch, items, bytes).await
+        self.kept.keep(self.context, batch, items, bytes).await
     }
 
     fn placed(&self, intent: &Intent, batch: &mut Batch, one: &Ready, placement: Placement) {
@@ -515,41 +519,10 @@ impl<'a> Putter<'a> {
     }
 
     /// Opens an intent, in one flush with the placements before it.
-    async fn begin(&mut self, intent: Intent) -> Result<IntentId, Halt> {
+    async fn begin(&mut self, intent: &Intent) -> Result<IntentId, Halt> {
         let mut batch = self.context.ledger.batch(self.context.id);
         let id = batch.open_intent(intent);
-        self.context.commit(batch, Durability::Flush).await?;
-        self.told();
+        self.kept.commit(self.context, batch).await?;
         Ok(id)
-    }
-
-    /// Records fates; they last from the next flush on.
-    async fn keep(&mut self, batch: Batch, items: u64, bytes: u64) -> Result<(), Halt> {
-        self.context.commit(batch, Durability::Later).await?;
-        let (kept_items, kept_bytes) = self.unflushed.unwrap_or_default();
-        self.unflushed = Some((kept_items + items, kept_bytes + bytes));
-        Ok(())
-    }
-
-    /// Makes everything recorded so far last.
-    async fn flush(&mut self) -> Result<(), Halt> {
-        if self.unflushed.is_some() {
-            self.context.flush().await?;
-            self.told();
-        }
-        Ok(())
-    }
-
-    /// Tells of what lasts now.
-    fn told(&mut self) {
-        if let Some((items, bytes)) = self.unflushed.take()
-            && items > 0
-        {
-            self.context.observer.notify(Progress::Settled {
-                mailbox: &self.context.mailbox.name,
-                items,
-                bytes,
-            });
-        }
     }
 }

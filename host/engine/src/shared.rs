@@ -17,6 +17,13 @@ use crate::{
 /// Items that are worth a connection of their own.
 const ITEMS_PER_LANE: u64 = 500;
 
+/// Bytes of one batch at most: enough to pay for its round trip and its flush, and few enough that the three of a lane
+/// (fetched, waiting, put) stay small. A larger item is a batch of its own.
+const BATCH_BYTES: u64 = 2 << 20;
+
+/// Bytes that a batch may have even where many mailboxes share the memory.
+const LEAST_BATCH_BYTES: u64 = 1 << 20;
+
 /// What all mailboxes of a run share.
 #[derive(Clone)]
 pub struct Shared {
@@ -30,8 +37,8 @@ pub struct Shared {
     pub stop: Stop,
     /// Who may put into a destination collection.
     pub turns: Arc<Turns>,
-    /// Whether so many mailboxes are worked on at once that a small one need not fill the lines alone.
-    company: bool,
+    /// How many mailboxes are worked on at once.
+    at_once: usize,
     /// Which servers are left alone for now.
     pub breakers: Arc<Breakers>,
     /// What was moved in the last day.
@@ -48,17 +55,34 @@ impl Shared {
             observer,
             stop,
             turns: Arc::default(),
-            company: mailboxes.min(options.mailboxes) >= options.connections.max(2),
+            at_once: mailboxes.min(options.mailboxes).max(1),
             breakers: Arc::new(Breakers::new(options.faults.scale)),
             traffic: Arc::new(Traffic::new(options.faults.clock.clone())),
         }
+    }
+
+    /// Whether so many mailboxes are worked on at once that a small one need not fill the lines alone.
+    fn has_company(&self) -> bool {
+        self.at_once >= self.options.connections.max(2)
+    }
+
+    /// Bytes of one batch, such that the lanes of all mailboxes at once can each have two under way within the memory there
+    /// is: all of a few, and one of each of many.
+    pub fn batch_budget(&self) -> u64 {
+        let of_one = if self.has_company() {
+            1
+        } else {
+            self.options.connections.max(1)
+        };
+        let lanes = (self.at_once * of_one) as u64;
+        (self.options.memory / (lanes * 2)).clamp(LEAST_BATCH_BYTES, BATCH_BYTES)
     }
 
     /// How many connections a mailbox has use for: no more than collections to work on. Each costs
     /// a login, and many servers a process; where many mailboxes are worked on, a further one is for what is large.
     pub fn lanes(&self, collections: usize, items: u64) -> usize {
         let most = self.options.connections.min(collections);
-        if !self.company {
+        if !self.has_company() {
             return most;
         }
         let wanted = usize::try_from(items.div_ceil(ITEMS_PER_LANE)).unwrap_or(usize::MAX);

@@ -10,7 +10,7 @@ use std::{
 
 use whimbrel_model::{Fingerprint, ItemMeta};
 
-use crate::{CollectionId, Fate, Intent, IntentId, MailboxId, Place, Route, Ruling, Target};
+use crate::{CollectionId, Fate, Intent, IntentId, MailboxId, Place, Route, Ruling, Target, record::encode};
 
 /// Changes to one mailbox, recorded by [`Ledger::commit`](crate::Ledger::commit) together or not at all.
 ///
@@ -94,7 +94,7 @@ pub(crate) enum Change {
     Route(Box<Route>),
     OpenIntent {
         id: IntentId,
-        intent: Intent,
+        encoded: Result<Vec<u8>, String>,
     },
     CloseIntent {
         id: IntentId,
@@ -371,9 +371,10 @@ impl Batch {
     }
 
     /// A `put` is about to begin. Commit with [`Durability::Flush`](crate::Durability::Flush) before it does.
-    pub fn open_intent(&mut self, intent: Intent) -> IntentId {
+    pub fn open_intent(&mut self, intent: &Intent) -> IntentId {
         let id = IntentId(self.next_intent.fetch_add(1, Ordering::Relaxed));
-        self.changes.push(Change::OpenIntent { id, intent });
+        let encoded = encode(intent);
+        self.changes.push(Change::OpenIntent { id, encoded });
         id
     }
 

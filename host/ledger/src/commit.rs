@@ -15,7 +15,7 @@ use crate::{
     read::load_item_near,
     record::{Behind, Item, StoredCollection, StoredEvent, encode},
     store::Store,
-    tree::{Changes, Near},
+    tree::{Changes, Near, Value},
 };
 
 /// Item ids, collection ids and names of the contract are at most this long, in bytes.
@@ -40,8 +40,27 @@ pub(crate) struct Work<'a> {
 }
 
 struct Touched {
-    before: Option<Item>,
+    before: Before,
     after: Option<Item>,
+}
+
+/// What is to be known of an item as it was: to tell whether it changed, and what follows from that.
+#[derive(Default)]
+struct Before {
+    /// As it lies in the store; none where it was not there.
+    value: Option<Value>,
+    contribution: Totals,
+    index: Vec<(Key, &'static [u8])>,
+}
+
+impl Before {
+    fn of(item: &Item, value: Value, mailbox: MailboxId, collection: CollectionId) -> Self {
+        Self {
+            value: Some(value),
+            contribution: item.contribution(),
+            index: item.index(mailbox, collection),
+        }
+    }
 }
 
 struct TouchedCollection {
@@ -116,8 +135,8 @@ impl<'a> Work<'a> {
                 data.data.target = Some(target);
                 Ok(())
             }
-            Change::OpenIntent { id, intent } => {
-                let value = encode(&intent).map_err(|problem| LedgerError::Invalid {
+            Change::OpenIntent { id, encoded } => {
+                let value = encoded.map_err(|problem| LedgerError::Invalid {
                     operation: "open_intent",
                     problem,
                 })?;
@@ -179,10 +198,16 @@ impl<'a> Work<'a> {
         let touched = match items.entry(id.to_owned()) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
-                let before = load_item_near(self.store, &mut self.near, self.mailbox, collection, id)?;
-                entry.insert(Box::new(Touched {
-                    after: before.clone(),
-                    before,
+                let found = load_item_near(self.store, &mut self.near, self.mailbox, collection, id)?;
+                entry.insert(Box::new(match found {
+                    Some((item, value)) => Touched {
+                        before: Before::of(&item, value, self.mailbox, collection),
+                        after: Some(item),
+                    },
+                    None => Touched {
+                        before: Before::default(),
+                        after: None,
+                    },
                 }))
             }
         };
@@ -467,6 +492,9 @@ impl<'a> Work<'a> {
     /// Makes an orphan of a placed item, under a void id, and drops any other.
     pub fn void(&mut self, collection: CollectionId, item: Item) -> Result<()> {
         let epoch = self.collection_data(collection, "void_ids")?.data.epoch;
+        let key = Key::item(Kind::Item, self.mailbox, collection, &item.record.meta.id);
+        let value = self.encoded_item(&key, &item)?;
+        let before = Before::of(&item, value.into(), self.mailbox, collection);
         let items = self.items.entry(collection).or_default();
         if matches!(item.record.fate, Fate::Placed { .. }) {
             let mut orphan = item.clone();
@@ -475,18 +503,12 @@ impl<'a> Work<'a> {
             items.insert(
                 orphan.record.meta.id.clone(),
                 Box::new(Touched {
-                    before: None,
+                    before: Before::default(),
                     after: Some(orphan),
                 }),
             );
         }
-        items.insert(
-            item.record.meta.id.clone(),
-            Box::new(Touched {
-                before: Some(item),
-                after: None,
-            }),
-        );
+        items.insert(item.record.meta.id, Box::new(Touched { before, after: None }));
         Ok(())
     }
 
@@ -524,6 +546,11 @@ impl<'a> Work<'a> {
         encode(value).map_err(|problem| self.store.corrupt(key.bytes(), &problem))
     }
 
+    fn encoded_item(&self, key: &Key, item: &Item) -> Result<Vec<u8>> {
+        item.encode()
+            .map_err(|problem| self.store.corrupt(key.bytes(), &problem))
+    }
+
     fn write_items(
         &self,
         batch: &mut Changes,
@@ -535,32 +562,26 @@ impl<'a> Work<'a> {
         let (mut plus, mut minus) = (Totals::default(), Totals::default());
         for (id, touched) in items {
             let Touched { before, after } = &**touched;
-            if before == after {
+            let item_key = Key::item(Kind::Item, self.mailbox, collection, id);
+            let value = after
+                .as_ref()
+                .map(|item| self.encoded_item(&item_key, item))
+                .transpose()?;
+            if value.as_deref() == before.value.as_deref() {
                 continue;
             }
-            let item_key = Key::item(Kind::Item, self.mailbox, collection, id);
-            let contribution = |item: &Option<Item>| item.as_ref().map(Item::contribution).unwrap_or_default();
-            minus = minus + contribution(before);
-            plus = plus + contribution(after);
-            let index = |item: &Option<Item>| {
-                item.as_ref()
-                    .map(|item| item.index(self.mailbox, collection))
-                    .unwrap_or_default()
-            };
-            let (old, new) = (index(before), index(after));
+            let index = |item: &Item| item.index(self.mailbox, collection);
+            let (old, new) = (&before.index, after.as_ref().map(index).unwrap_or_default());
+            minus = minus + before.contribution;
+            plus = plus + after.as_ref().map(Item::contribution).unwrap_or_default();
             for (key, _) in old.iter().filter(|(key, _)| !new.iter().any(|(other, _)| other == key)) {
                 batch.remove(key.clone());
             }
-            for entry in new.iter().filter(|entry| !old.contains(entry)) {
-                batch.insert(entry.0.clone(), entry.1);
+            for entry in new.into_iter().filter(|entry| !old.contains(entry)) {
+                batch.insert(entry.0, entry.1);
             }
-            match after {
-                Some(item) => {
-                    let value = item
-                        .encode()
-                        .map_err(|problem| self.store.corrupt(item_key.bytes(), &problem))?;
-                    batch.insert(item_key, value);
-                }
+            match value {
+                Some(value) => batch.insert(item_key, value),
                 None => batch.remove(item_key),
             }
         }

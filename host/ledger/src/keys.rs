@@ -19,6 +19,8 @@ pub(crate) const LONGEST: usize = 4096;
 pub(crate) enum Kind {
     Schema = b'!',
     Flushes = b'#',
+    /// See [`crate::pieces`].
+    Piece = b'+',
     Collection = b'c',
     Event = b'e',
     Failed = b'f',
@@ -64,6 +66,7 @@ impl Kind {
         match self {
             Self::Schema => "schema record",
             Self::Flushes => "count of flushes",
+            Self::Piece => "piece of a record",
             Self::Collection => "collection record",
             Self::Event => "event",
             Self::Failed => "index entry (failed)",
@@ -87,6 +90,7 @@ impl Kind {
         [
             Self::Schema,
             Self::Flushes,
+            Self::Piece,
             Self::Collection,
             Self::Event,
             Self::Failed,

@@ -17,6 +17,7 @@ mod import;
 mod keys;
 mod ledger;
 mod lines;
+mod pieces;
 mod read;
 mod record;
 mod seal;

@@ -8,7 +8,7 @@ use crate::{
     keys::{self, Key, Kind, Parts},
     record::{Item, StoredCollection, todo_of},
     store::{Scan, Store},
-    tree::{Entry, Near},
+    tree::{Entry, Near, Value},
 };
 
 impl Ledger {
@@ -108,7 +108,8 @@ impl Ledger {
                 return Err(self.store().corrupt(&key, "its value is unknown"));
             };
             let waits = |item: &Item| item.waiting() == Some(what);
-            let mut found = load_item_near(self.store(), &mut near, mailbox, collection, id)?.filter(waits);
+            let near = load_item_near(self.store(), &mut near, mailbox, collection, id)?;
+            let mut found = near.map(|(item, _)| item).filter(waits);
             if found.is_none() {
                 // Its block may have been looked into before it began to wait; or another thread has settled it since.
                 found = load_item(self.store(), mailbox, collection, id)?.filter(waits);
@@ -138,6 +139,15 @@ impl Ledger {
     /// before an item that seems new is copied. Only those whose fingerprint is known.
     pub fn orphans(&self, mailbox: MailboxId, exact: &Hash) -> Result<Vec<(CollectionId, ItemRecord)>> {
         self.indexed(Key::orphans(mailbox, exact), mailbox).collect()
+    }
+
+    /// Whether there are any, of whatever content: cheaper than to look for each of many.
+    pub fn has_orphans(&self, mailbox: MailboxId) -> Result<bool> {
+        let prefix = Key::within(Kind::Orphan, mailbox);
+        self.entries(&prefix, None)
+            .next()
+            .transpose()
+            .map(|first| first.is_some())
     }
 
     /// All orphans of a mailbox whose fingerprint is known, by their content; takes as long as there are orphans.
@@ -286,17 +296,20 @@ pub(crate) fn load_item(store: &Store, mailbox: MailboxId, collection: Collectio
     value.map(|value| read_item(store, &key, id, &value)).transpose()
 }
 
-/// As [`load_item`], for who asks for neighbours; as it was when the block was looked into, which may be a while ago.
+/// As [`load_item`], for who asks for neighbours, with the value that it lies in; as it was when the block was looked into,
+/// which may be a while ago.
 pub(crate) fn load_item_near(
     store: &Store,
     near: &mut Near,
     mailbox: MailboxId,
     collection: CollectionId,
     id: &str,
-) -> Result<Option<Item>> {
+) -> Result<Option<(Item, Value)>> {
     let key = Key::item(Kind::Item, mailbox, collection, id);
     let value = store.get_near(near, &key)?;
-    value.map(|value| read_item(store, &key, id, &value)).transpose()
+    value
+        .map(|value| Ok((read_item(store, &key, id, &value)?, value)))
+        .transpose()
 }
 
 fn read_item(store: &Store, key: &Key, id: &str, value: &[u8]) -> Result<Item> {

@@ -22,6 +22,9 @@ pub(crate) const NAME: &str = "seal";
 /// The largest file that is sealed, in bytes: reading more would make opening and closing slow.
 const LARGEST: u64 = 1 << 30;
 
+/// The seal that no file has.
+const NEVER: [u8; 32] = [255; 32];
+
 /// How often, and after which pause, it is asked whether sled's threads have let go of a store that was closed.
 const CLOSING_TRIES: u32 = 500;
 const CLOSING_PAUSE: Duration = Duration::from_millis(1);
@@ -61,6 +64,14 @@ pub(crate) fn open(state: &Path, store: &Path) -> Result<()> {
     fs::remove_file(&path).map_err(io(&path))?;
     // Before anything is written: a seal that came back after a crash would call a sound store damaged.
     sync_folder(store)
+}
+
+/// Seals the store in `store`, which was found damaged, such that it is refused from now on, whatever its file looks like.
+pub(crate) fn refuse(store: &Path) -> io::Result<()> {
+    let path = store.join(NAME);
+    let mut file = File::create(&path)?;
+    file.write_all(&NEVER)?;
+    file.sync_data()
 }
 
 /// Seals the store in `store`, which was closed, as soon as sled's threads have let go of it.

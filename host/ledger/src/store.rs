@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The schema that this version writes, and the highest that it reads.
-pub(crate) const SCHEMA: u32 = 5;
+pub(crate) const SCHEMA: u32 = 6;
 
 /// What the schema record starts with; four bytes of schema follow.
 const MAGIC: &[u8] = b"whimbrel-ledger\0";
@@ -36,8 +36,12 @@ const STORE: &str = "ledger";
 /// The file that the process which has the store open holds a lock on, with its id inside.
 const LOCK: &str = "lock";
 
-/// Bytes of sled's segments, and so of the smallest file. It cannot be changed for a store that exists.
-const SEGMENT_BYTES: usize = 256 * 1024;
+/// Bytes of sled's segments, and so of the smallest file. Pages of up to a quarter of this lie in sled's log: 16 blocks or
+/// [pieces](crate::pieces), and indexes of some 300 long keys. It cannot be changed for a store that exists.
+const SEGMENT_BYTES: usize = 1 << 20;
+
+/// What they were up to schema 5.
+const OLDER_SEGMENT_BYTES: usize = 256 << 10;
 
 /// Bytes of memory for each byte that sled counts of its cache, which is as pages lie on the disk: measured.
 const SLED_BYTES: u64 = 4;
@@ -113,11 +117,22 @@ impl Store {
         let lock = Lock::take(folder, path)?;
         let (stamp, number) = Stamp::open(folder, path)?;
         seal::open(folder, path)?;
-        let mut store = Self::start(folder, path, options, lock, stamp)?;
-        store.seal = Some(Sealing(path.to_owned()));
-        store.check_flushes(number)?;
-        store.check_schema(path, options.create)?;
-        Ok(store)
+        let opened = Self::start(folder, path, options, lock, stamp).and_then(|mut store| {
+            let checked = store
+                .check_flushes(number)
+                .and_then(|()| store.check_schema(path, options.create));
+            if !matches!(checked, Err(LedgerError::Corrupt { .. })) {
+                store.seal = Some(Sealing(path.to_owned()));
+            }
+            checked.map(|()| store)
+        });
+        // sled mends what it opens, and may find nothing wrong with the rest the next time.
+        if matches!(opened, Err(LedgerError::Corrupt { .. }))
+            && let Err(error) = seal::refuse(path)
+        {
+            tracing::warn!(%error, "it could not be noted that the ledger is damaged");
+        }
+        opened
     }
 
     /// Opens a store that is known to be damaged, to read what can be read. Its seal stays broken.
@@ -138,7 +153,7 @@ impl Store {
             .path(path)
             .cache_capacity(options.cache_bytes / SLED_BYTES)
             .mode(sled::Mode::LowSpace)
-            .segment_size(SEGMENT_BYTES)
+            .segment_size(segment_bytes(path))
             .flush_every_ms(Some(FLUSH_EVERY_MS));
         let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         // sled's threads may hold its own lock for a moment after the store was closed in this process.
@@ -265,6 +280,7 @@ impl Store {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Fault::Sled(error))) => Err(failed(&self.folder, doing, error)),
             Ok(Err(Fault::Block(key))) => Err(self.corrupt(&key, "the block that begins here is broken")),
+            Ok(Err(Fault::Piece(key))) => Err(self.corrupt(&key, "a piece of it is missing")),
             Err(panic) => {
                 self.broken.store(true, Ordering::Release);
                 let text = panic
@@ -445,6 +461,17 @@ pub(crate) fn look(path: &Path) -> Result<There> {
         }
     }
     Ok(there)
+}
+
+/// Bytes of the segments of the store in `path`: one of an older schema is opened as well, to be told.
+fn segment_bytes(path: &Path) -> usize {
+    // Lines, and a check sum behind them.
+    let conf = fs::read(path.join("conf")).unwrap_or_default();
+    let older = format!("segment_size: {OLDER_SEGMENT_BYTES}");
+    match conf.split(|byte| *byte == b'\n').any(|line| line == older.as_bytes()) {
+        true => OLDER_SEGMENT_BYTES,
+        false => SEGMENT_BYTES,
+    }
 }
 
 /// Makes the names in a folder last.

@@ -1,5 +1,5 @@
 //! Entries in sled's one tree. Those of some kinds lie there one by one, those of kinds that come by the million in
-//! [blocks](crate::blocks); nothing above this file knows which.
+//! [blocks](crate::blocks), and large values in [pieces](crate::pieces); nothing above this file knows which.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +13,7 @@ use sled::IVec;
 use crate::{
     blocks::{self, Block, Broken, Reader},
     keys::Key,
+    pieces,
 };
 
 /// What is to be written and removed together.
@@ -47,6 +48,8 @@ pub(crate) enum Fault {
     Sled(sled::Error),
     /// The block under this key is broken.
     Block(IVec),
+    /// A piece of the value under this key is missing.
+    Piece(IVec),
 }
 
 impl From<sled::Error> for Fault {
@@ -55,13 +58,16 @@ impl From<sled::Error> for Fault {
     }
 }
 
+/// A value as it was read.
+pub(crate) type Value = IVec;
+
 /// An entry.
-pub(crate) type Entry = (Vec<u8>, IVec);
+pub(crate) type Entry = (Vec<u8>, Value);
 
 /// The tree.
 pub(crate) struct Tree {
     db: sled::Db,
-    /// Blocks are cut and dropped by whoever writes; whoever reads more than one of them waits meanwhile.
+    /// Blocks and pieces are cut and dropped by whoever writes; whoever reads more than one of them waits meanwhile.
     turn: RwLock<()>,
 }
 
@@ -77,7 +83,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether there are fewer entries than this, blocks counting as one.
+    /// Whether there are fewer entries than this, each block and piece counting as one.
     pub fn holds_fewer_than(&self, entries: usize) -> Result<bool, Fault> {
         let first = self.db.iter().take(entries).collect::<sled::Result<Vec<_>>>()?;
         Ok(first.len() < entries)
@@ -86,7 +92,7 @@ impl Tree {
     /// The value of this key.
     pub fn get(&self, key: &Key) -> Result<Option<IVec>, Fault> {
         if !key.is_in_blocks() {
-            return Ok(self.db.get(key.bytes())?);
+            return self.single(key.bytes());
         }
         let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
         let Some((at, block)) = self.block_of(key.bytes())? else {
@@ -132,10 +138,16 @@ impl Tree {
         let mut batch = sled::Batch::default();
         let mut blocked: Vec<blocks::Change<'_>> = Vec::new();
         for (key, value) in &changes.0 {
-            match value {
-                _ if key.is_in_blocks() => blocked.push((key.bytes(), value.as_deref())),
-                Some(value) => batch.insert(key.bytes(), value.as_slice()),
-                None => batch.remove(key.bytes()),
+            if key.is_in_blocks() {
+                blocked.push((key.bytes(), value.as_deref()));
+                continue;
+            }
+            let before = self.db.get(key.bytes())?;
+            if let Some(before) = before.filter(|before| value.is_none() || pieces::goes_on(before)) {
+                pieces::remove(&mut batch, key.bytes(), &self.whole(key.bytes(), before)?);
+            }
+            if let Some(value) = value {
+                pieces::insert(&mut batch, key.bytes(), value);
             }
         }
         let mut rest = blocked.as_slice();
@@ -146,23 +158,47 @@ impl Tree {
             });
             let (here, later) = rest.split_at(here.count());
             let merged = blocks::merge(&block, here).map_err(|Broken| Fault::Block(at.clone().unwrap_or_default()))?;
-            replace(&mut batch, at, &block, merged);
+            replace(&mut batch, at, &block, &merged);
             rest = later;
         }
         self.db.apply_batch(batch)?;
         Ok(())
     }
 
+    /// The value of a key of a kind whose entries lie one by one.
+    fn single(&self, key: &[u8]) -> Result<Option<IVec>, Fault> {
+        let first = self.db.get(key)?;
+        if !first.as_deref().is_some_and(pieces::goes_on) {
+            return Ok(first);
+        }
+        let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+        self.db.get(key)?.map(|first| self.whole(key, first)).transpose()
+    }
+
+    /// The value that begins so; for who has the turn.
+    fn whole(&self, key: &[u8], first: IVec) -> Result<IVec, Fault> {
+        pieces::whole(&self.db, key, first)?.ok_or_else(|| Fault::Piece(key.into()))
+    }
+
     /// The block that an entry of this key lies in, or would.
     fn block_of(&self, key: &[u8]) -> Result<Option<Pair>, Fault> {
-        let last = self.db.range(..=key).next_back().transpose()?;
-        Ok(last.filter(|(at, _)| at.first() == key.first()))
+        self.block(key, self.db.range(..=key).next_back().transpose()?)
     }
 
     /// The first block that lies under a higher key, of the same kind.
     fn block_after(&self, key: &[u8]) -> Result<Option<Pair>, Fault> {
-        let next = self.db.get_gt(key)?;
-        Ok(next.filter(|(at, _)| at.first() == key.first()))
+        self.block(key, self.db.get_gt(key)?)
+    }
+
+    /// What was found, where it is a block of the kind of this key.
+    fn block(&self, key: &[u8], found: Option<Pair>) -> Result<Option<Pair>, Fault> {
+        match found.filter(|(at, _)| at.first() == key.first()) {
+            Some((at, first)) => {
+                let block = self.whole(&at, first)?;
+                Ok(Some((at, block)))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The block that is to take an entry of this key, and what else.
@@ -214,27 +250,23 @@ impl Near {
 }
 
 /// Puts blocks in the place of one.
-fn replace(batch: &mut sled::Batch, at: Option<IVec>, old: &[u8], new: Vec<Block>) {
-    if let [only] = new.as_slice()
+fn replace(batch: &mut sled::Batch, at: Option<IVec>, old: &[u8], new: &[Block]) {
+    if let [only] = new
         && only.bytes == old
     {
         return;
     }
-    let mut new = new.into_iter();
-    let first = new.next();
-    match (at, first) {
-        (None, None) => {}
-        (None, Some(first)) => batch.insert(first.first, first.bytes),
-        (Some(at), None) => batch.remove(at),
-        // It stays where it lies, unless it got an entry before that.
-        (Some(at), Some(first)) if *at <= *first.first => batch.insert(at, first.bytes),
-        (Some(at), Some(first)) => {
-            batch.remove(at);
-            batch.insert(first.first, first.bytes);
-        }
+    // It stays where it lies, unless it is gone or got an entry before that.
+    let stays = |at: &IVec| new.first().is_some_and(|first| **at <= *first.first);
+    let place = at.clone().filter(stays);
+    if let Some(at) = at
+        && (place.is_none() || pieces::goes_on(old))
+    {
+        pieces::remove(batch, &at, old);
     }
+    let mut place = place.as_deref();
     for block in new {
-        batch.insert(block.first, block.bytes);
+        pieces::insert(batch, place.take().unwrap_or(&block.first), &block.bytes);
     }
 }
 
@@ -280,9 +312,20 @@ impl Scan {
     /// The next one.
     pub fn next(&mut self, tree: &Tree) -> Result<Option<Entry>, Fault> {
         let next = match &mut self.steps {
-            Steps::Single(iter) => match iter.next().transpose()? {
-                Some((key, value)) if key.starts_with(self.prefix.bytes()) => Some((key.to_vec(), value)),
-                _ => None,
+            Steps::Single(iter) => loop {
+                match iter.next().transpose()? {
+                    Some((key, value)) if key.starts_with(self.prefix.bytes()) => {
+                        let value = match pieces::goes_on(&value) {
+                            true => tree.single(&key)?,
+                            false => Some(value),
+                        };
+                        // One that is gone by now is as good as one that was gone before.
+                        if let Some(value) = value {
+                            break Some((key.to_vec(), value));
+                        }
+                    }
+                    _ => break None,
+                }
             },
             Steps::Blocks { at, given, read } => {
                 if read.len() == 0 {
@@ -364,7 +407,7 @@ mod tests {
     }
 
     fn value() -> impl Strategy<Value = Vec<u8>> {
-        let size = prop_oneof![8 => 0usize..300, 1 => 2000usize..6000];
+        let size = prop_oneof![8 => 0usize..300, 1 => 2000usize..6000, 1 => 8000usize..30_000];
         (size, any::<u8>()).prop_map(|(size, byte)| vec![byte; size])
     }
 

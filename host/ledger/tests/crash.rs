@@ -5,7 +5,7 @@
 mod common;
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use whimbrel_ledger::{Durability, Fate, Ledger};
+use whimbrel_ledger::{CollectionId, Durability, Fate, Intent, IntentItem, Ledger};
 use whimbrel_model::ItemMeta;
 
 use common::{CREATE, OPEN, meta, one, placed, print};
@@ -22,6 +22,25 @@ const FOLDER: &str = "WHIMBREL_LEDGER_TEST_FOLDER";
 
 /// Ids of one round of the child.
 const FOUND_AT_ONCE: u64 = 20;
+
+/// A large one, as of a `put` of many items.
+fn intent(collection: CollectionId, first: u64) -> Intent {
+    let item = |id: u64| IntentItem {
+        collection,
+        id: id.to_string(),
+        fingerprint: print(1),
+        put: None,
+        copy: false,
+        orphan: None,
+        repairs: Vec::new(),
+    };
+    Intent {
+        mailbox: None,
+        target: "INBOX".to_owned(),
+        watermark: first.to_string(),
+        items: (first..first + 500).map(item).collect(),
+    }
+}
 
 /// Not a test of its own: the child that the tests below start and kill. Commits for ever and says so.
 #[test]
@@ -44,7 +63,14 @@ fn child() {
                 },
             )
         });
-        batch.cursor(collection, Some(format!("c{next}")));
+        batch.cursor(
+            collection,
+            Some(format!(
+                "c{next} {}",
+                ".".repeat(usize::try_from(next % 30_000).unwrap())
+            )),
+        );
+        let intent = batch.open_intent(&intent(collection, next));
         if let Err(error) = ledger.commit(batch, Durability::Later) {
             writeln!(out, "ledger-fail {error}").unwrap();
             return;
@@ -53,6 +79,9 @@ fn child() {
             let mut batch = ledger.batch(mailbox);
             for id in half {
                 batch.settle(collection, id, placed(id), Some(print(1)), Vec::new());
+            }
+            if half.last() == ids.last() {
+                batch.close_intent(intent);
             }
             if let Err(error) = ledger.commit(batch, Durability::Flush) {
                 writeln!(out, "ledger-fail {error}").unwrap();
@@ -100,6 +129,13 @@ fn check(folder: &Path, last: u64) {
     let ledger = Ledger::open(folder, OPEN).unwrap();
     assert_eq!(ledger.audit().unwrap(), Vec::<String>::new());
     let (mailbox, collection) = one(&ledger);
+    assert_eq!(fs::read_dir(folder.join("ledger/blobs")).unwrap().count(), 0);
+    for (id, found) in ledger.intents(mailbox).unwrap() {
+        assert_eq!(found, intent(collection, found.watermark.parse().unwrap()));
+        let mut batch = ledger.batch(mailbox);
+        batch.close_intent(id);
+        ledger.commit(batch, Durability::Later).unwrap();
+    }
     let totals = ledger.totals(mailbox).unwrap();
     assert!(totals.balanced());
     assert!(

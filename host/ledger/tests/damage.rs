@@ -175,6 +175,26 @@ fn a_file_that_was_cut_off_after_a_kill_is_noticed() {
 }
 
 #[test]
+fn what_was_found_damaged_is_refused_until_all_of_it_is_replaced() {
+    let temp = tempfile::tempdir().unwrap();
+    let (sound, place) = (temp.path().join("sound"), temp.path().join("place"));
+    let before = filled(&sound, 300);
+    fs::remove_file(sound.join("ledger/seal")).unwrap();
+    copy(&sound, &place);
+    let db = place.join("ledger/db");
+    let bytes = fs::read(&db).unwrap();
+    fs::write(&db, &bytes[..bytes.len() / 3]).unwrap();
+    assert_eq!(look(&place, &before), Found::Damage);
+    // Whatever its file looks like from now on: as sled mended it, or sound again beside a stamp of another time.
+    assert_eq!(look(&place, &before), Found::Damage);
+    fs::write(&db, &bytes).unwrap();
+    assert_eq!(look(&place, &before), Found::Damage);
+    fs::remove_dir_all(&place).unwrap();
+    copy(&sound, &place);
+    assert_eq!(look(&place, &before), Found::All);
+}
+
+#[test]
 fn a_file_that_is_gone_is_noticed_also_by_who_would_make_one() {
     let temp = tempfile::tempdir().unwrap();
     filled(temp.path(), 10);

@@ -676,7 +676,7 @@ fn intents_are_open_until_they_are_closed() {
         }],
     };
     let mut batch = ledger.batch(mailbox);
-    let (first, second) = (batch.open_intent(intent("a")), batch.open_intent(intent("b")));
+    let (first, second) = (batch.open_intent(&intent("a")), batch.open_intent(&intent("b")));
     batch.close_intent(first);
     ledger.commit(batch, Durability::Flush).unwrap();
     assert_eq!(ledger.intents(mailbox).unwrap(), vec![(second, intent("b"))]);
@@ -696,5 +696,5 @@ fn intents_are_open_until_they_are_closed() {
     let copied = Ledger::open(copy.path(), CREATE).unwrap();
     assert_eq!(copied.intents(mailbox).unwrap(), vec![(second, intent("b"))]);
     // Numbers of open intents are never given twice.
-    assert_eq!(copied.batch(mailbox).open_intent(intent("c")), IntentId(second.0 + 1));
+    assert_eq!(copied.batch(mailbox).open_intent(&intent("c")), IntentId(second.0 + 1));
 }

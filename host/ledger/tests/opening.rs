@@ -11,8 +11,16 @@ use common::{CREATE, OPEN, find, one};
 
 /// sled itself, as nobody opens a ledger: its seal is broken for that.
 fn store(path: &std::path::Path) -> sled::Db {
+    store_with(path, 1 << 20)
+}
+
+fn store_with(path: &std::path::Path, segment_size: usize) -> sled::Db {
     let _ = fs::remove_file(path.join("seal"));
-    sled::Config::new().path(path).segment_size(256 * 1024).open().unwrap()
+    sled::Config::new()
+        .path(path)
+        .segment_size(segment_size)
+        .open()
+        .unwrap()
 }
 
 #[test]
@@ -87,18 +95,33 @@ fn another_schema_is_refused() {
     };
     let error = open_with(7);
     assert!(
-        matches!(error, LedgerError::NewerSchema { found: 7, known: 5, .. }),
+        matches!(error, LedgerError::NewerSchema { found: 7, known: 6, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("newer whimbrel"), "{error}");
     let error = open_with(1);
     assert!(
-        matches!(error, LedgerError::OlderSchema { found: 1, known: 5, .. }),
+        matches!(error, LedgerError::OlderSchema { found: 1, known: 6, .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("ledger export"), "{error}");
     assert!(error.to_string().contains("another state folder"), "{error}");
     assert!(matches!(open_with(0), LedgerError::Corrupt { .. }));
+}
+
+#[test]
+fn an_older_store_with_smaller_segments_is_told_as_such() {
+    let temp = tempfile::tempdir().unwrap();
+    let place = temp.path().join("ledger");
+    let older = [&b"whimbrel-ledger\0"[..], &5u32.to_be_bytes()].concat();
+    store_with(&place, 256 << 10).insert("!", older).unwrap();
+    for _ in 0..2 {
+        let error = Ledger::open(temp.path(), CREATE).unwrap_err();
+        assert!(
+            matches!(error, LedgerError::OlderSchema { found: 5, known: 6, .. }),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]

@@ -85,6 +85,10 @@ fn heads_become_ascii_and_say_the_same() {
     // Latin-1, as old programs wrote it.
     let latin = repaired(Repair::EightBitHeaders, b"Subject: K\xf6ln\r\n\r\nx").unwrap();
     assert_eq!(Head::parse(latin.into()).text("Subject").unwrap(), "K\u{f6}ln");
+    // A boundary is a row of bytes, which stands in the body as well: it is left.
+    let odd =
+        b"Content-Type: multipart/mixed; boundary=b\xff; name=\"\xc3\xa4\"\r\n\r\n--b\xff\r\n\r\nx\r\n--b\xff--\r\n";
+    assert_eq!(repaired(Repair::EightBitHeaders, odd), None);
     // An address has no other form: it is left, and nothing else is to do.
     assert_eq!(
         repaired(Repair::EightBitHeaders, "To: j\u{fc}@x\r\n\r\n".as_bytes()),

@@ -273,6 +273,11 @@ impl Blob {
     /// As [`Blob::read_at`].
     pub async fn fingerprint(&self) -> io::Result<Fingerprint> {
         let print = self.inner.print.get_or_try_init(|| async {
+            if let Pieces::One(bytes) = self.pieces(0, PIECE_BYTES)
+                && bytes.len() as u64 == self.size()
+            {
+                return Ok(Fingerprint::of(&bytes));
+            }
             let mut printer = Fingerprinter::new();
             let mut reader = self.reader();
             while let Some(piece) = reader.next().await? {

@@ -100,7 +100,8 @@ impl Folder {
                 .map_err(wrong)
         } else {
             let file = OpenOptions::new().write(true).create_new(true).open(at);
-            file.and_then(|mut file| file.write_all(content.bytes())).map_err(wrong)
+            file.and_then(|mut file| file.write_all(&content.bytes()))
+                .map_err(wrong)
         }
     }
     /// At the end.
@@ -112,7 +113,7 @@ impl Folder {
             .open(self.at(path)?)
             .map_err(wrong)?;
         let before = file.metadata().map_err(wrong)?.len();
-        file.write_all(content.bytes()).map_err(wrong)?;
+        file.write_all(&content.bytes()).map_err(wrong)?;
         Ok(before)
     }
     /// Cut.

@@ -74,7 +74,7 @@ fn over_the_loopback(request: &Request, login: Option<String>) -> Result<Respons
     if let Some(login) = login.filter(|_| request.authenticate) {
         asked = asked.header("authorization", login);
     }
-    let body = request.body.as_ref().map_or(&[][..], Blob::bytes);
+    let body = request.body.as_ref().map(Blob::bytes).unwrap_or_default();
     let asked = asked
         .body(body)
         .map_err(|error| Failure::internal(format!("this is no request: {error}")))?;

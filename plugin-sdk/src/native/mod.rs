@@ -4,6 +4,7 @@
 pub mod blobs;
 pub mod files;
 pub mod http;
+pub mod imap;
 pub mod tcp;
 
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ pub struct World {
     pub token: Option<String>,
     pub folders: BTreeMap<String, PathBuf>,
     pub http: Option<http::Answerer>,
+    pub imap: Option<imap::Opener>,
     pub log: Vec<String>,
 }
 

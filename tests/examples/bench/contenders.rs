@@ -10,6 +10,11 @@ use crate::peers::Peer;
 pub enum Contender {
     /// The program itself.
     Whimbrel,
+    /// The engine with one connector for both sides, sandboxed or called directly: the price of the sandbox.
+    Engine {
+        /// Called directly.
+        native: bool,
+    },
     /// A bare copier, with so many connections.
     Floor {
         /// Connections a side.
@@ -36,13 +41,20 @@ impl Contender {
         let peers = Peer::ALL
             .into_iter()
             .filter_map(|peer| Some(Self::Peer(peer, peer.program()?)));
-        floors.into_iter().chain([Self::Whimbrel]).chain(peers).collect()
+        let engines = [Self::Engine { native: false }, Self::Engine { native: true }];
+        let engines = engines
+            .into_iter()
+            .filter(|_| matches!(kind, Kind::Mixed | Kind::Small));
+        let own = [Self::Whimbrel].into_iter().chain(engines);
+        floors.into_iter().chain(own).chain(peers).collect()
     }
 
     /// Its name.
     pub fn name(&self) -> String {
         match self {
             Self::Whimbrel => "whimbrel".to_owned(),
+            Self::Engine { native: false } => "engine, sandboxed connectors".to_owned(),
+            Self::Engine { native: true } => "engine, native connectors".to_owned(),
             Self::Floor { connections: 1, .. } => ONE.to_owned(),
             Self::Floor { connections, select } => {
                 let select = if *select { ", SELECTed" } else { "" };

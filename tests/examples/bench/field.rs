@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use whimbrel_tests::account::Account;
 use whimbrel_tests::compare::{Allow, differences};
 use whimbrel_tests::imap::Imap;
@@ -14,7 +15,9 @@ use whimbrel_tests::run::{Job, account, imap_side_at, mailbox};
 use whimbrel_tests::scratch;
 use whimbrel_tests::servers::{Dovecot, Options, Server};
 
+use crate::Wanted;
 use crate::accounts::Kind;
+use crate::connectors;
 use crate::contenders::Contender;
 use crate::floor::{self, Manner};
 use crate::peers::Route;
@@ -29,6 +32,7 @@ const BATCH: u64 = 50;
 /// Two servers, and an account at the first.
 pub struct Field {
     kind: Kind,
+    state_on_disk: bool,
     source: Dovecot,
     destination: Dovecot,
     /// Before the source, the destination, and the destination's own protocol.
@@ -38,15 +42,17 @@ pub struct Field {
     /// What is compared, with the number of the user.
     expected: Vec<(usize, Account)>,
     runs: u32,
+    /// Compiled connectors.
+    images: TempDir,
 }
 
 /// A user at the source, and whom the mail is copied to.
 type Pair = (String, String);
 
 impl Field {
-    /// Starts the servers and fills the first; with a delaying line before each where `rtt` is not zero. Of many users,
-    /// the program moves so many at once.
-    pub fn new(kind: Kind, disk: bool, rtt: Duration, at_once: Option<u32>) -> Self {
+    /// Starts the servers and fills the first; with a delaying line before each where that is wanted.
+    pub fn new(kind: Kind, disk: bool, wanted: &Wanted) -> Self {
+        let (rtt, at_once) = (wanted.rtt, wanted.at_once);
         let options = |on_disk| Options {
             on_disk,
             dsync: true,
@@ -79,6 +85,7 @@ impl Field {
         });
         Self {
             kind,
+            state_on_disk: disk && !wanted.state_in_memory,
             source,
             destination,
             lines,
@@ -86,6 +93,15 @@ impl Field {
             at_once,
             expected,
             runs: 0,
+            images: scratch::folder("images"),
+        }
+    }
+
+    /// A folder for what a contender remembers: where the destination lies, too, unless other is wanted.
+    fn state(&self, purpose: &str) -> TempDir {
+        match self.state_on_disk {
+            true => scratch::on_disk(purpose),
+            false => scratch::folder(purpose),
         }
     }
 
@@ -157,11 +173,19 @@ impl Field {
                         .iter()
                         .map(|(user, other)| mailbox(user, &account(user), &account(other))),
                 );
-                let job = Job::new(&sections);
+                let job = Job::within(self.state("job"), &sections);
                 self.ran(name, &mut job.command(&["migrate"]))
             }
+            Contender::Engine { native } => {
+                let state = self.state("job");
+                let images = self.images.path();
+                connectors::compile(images)?;
+                let own = std::env::current_exe().map_err(|error| error.to_string())?;
+                let words = connectors::words(*native, (from, alice), (to, other), state.path(), images);
+                self.ran(name, Command::new(own).args(words))
+            }
             Contender::Peer(peer, program) => {
-                let state = scratch::folder("peer");
+                let state = self.state("peer");
                 let [source, destination] = [&self.source, &self.destination].map(Dovecot::configuration);
                 let route = Route {
                     source: (from, alice),

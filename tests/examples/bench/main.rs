@@ -5,6 +5,7 @@
 
 mod accounts;
 mod charts;
+mod connectors;
 mod contenders;
 mod field;
 mod floor;
@@ -33,22 +34,26 @@ const USAGE: &str = "usage: cargo xtask bench [OPTIONS]
                        fleet     200 users with 200 messages of ordinary sizes each, in one run
                        million   1,000,000 messages of 300 bytes in 50 folders; needs 11 GB of memory
   --on PLACES        where the destination lies: memory, disk or both with a comma (memory)
+  --state PLACE      where lies what programs remember: memory, or beside the destination (beside)
   --rtt MS           a line with this round trip between everything (0)
   --rounds NUMBER    how often each copies each account (3)
   --at-once NUMBER   how many users of a fleet the program moves at once (its default)
-  --only NAMES       only contenders whose names begin so, with commas between: whimbrel, floor, mbsync, interimap,
-                     imapsync, offlineimap, dsync, dsync-imapc
+  --only NAMES       only contenders whose names begin so, with commas between: whimbrel, engine, floor, mbsync,
+                     interimap, imapsync, offlineimap, dsync, dsync-imapc
   --json FILE        write the figures of every run to a file too
   --charts FOLDER    write a bar chart of each account's wall times into a folder too, e.g. mixed-memory.svg
 
 Programs other than whimbrel take part where they are installed, but not with fleet and million. After each copy by a
 program, the run with nothing new is made three times. Each round begins with another contender; the first copy of each
-is compared with the source message by message (of a fleet, 21 users; of the million, the numbers of messages).";
+is compared with the source message by message (of a fleet, 21 users; of the million, the numbers of messages).
+The mixed and the small account are copied by the engine alone, too, with the connector sandboxed and with its code called
+directly, which tells the price of the sandbox.";
 
 /// What the command line says.
 struct Wanted {
     accounts: Vec<Kind>,
     disks: Vec<bool>,
+    state_in_memory: bool,
     rtt: Duration,
     rounds: u32,
     at_once: Option<u32>,
@@ -61,6 +66,13 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.iter().any(|word| word == "--help" || word == "-h") {
         println!("{USAGE}");
+        return;
+    }
+    if let Some((connectors::HERE, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        if let Err(problem) = connectors::run(rest) {
+            eprintln!("{problem}");
+            std::process::exit(1);
+        }
         return;
     }
     let wanted = wanted(&words).unwrap_or_else(|problem| {
@@ -101,7 +113,7 @@ fn measure(wanted: &Wanted, kind: Kind, disk: bool, results: &mut Results) {
         println!("  nobody who is asked for can copy it here");
         return;
     }
-    let mut field = Field::new(kind, disk, wanted.rtt, wanted.at_once);
+    let mut field = Field::new(kind, disk, wanted);
     for _ in 0..wanted.rounds {
         for contender in &contenders {
             let name = contender.name();
@@ -128,6 +140,7 @@ fn wanted(words: &[String]) -> Result<Wanted, String> {
     let mut wanted = Wanted {
         accounts: vec![Kind::Mixed],
         disks: vec![false],
+        state_in_memory: false,
         rtt: Duration::ZERO,
         rounds: 3,
         at_once: None,
@@ -156,6 +169,13 @@ fn wanted(words: &[String]) -> Result<Wanted, String> {
                     _ => Err(format!("`{name}` is neither memory nor disk")),
                 };
                 wanted.disks = list().into_iter().map(place).collect::<Result<_, _>>()?;
+            }
+            "--state" => {
+                wanted.state_in_memory = match value.as_str() {
+                    "memory" => true,
+                    "beside" => false,
+                    _ => return Err(format!("`{value}` is neither memory nor beside")),
+                }
             }
             "--rtt" => wanted.rtt = Duration::from_millis(number()?.into()),
             "--rounds" => wanted.rounds = positive()?,

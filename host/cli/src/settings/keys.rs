@@ -266,8 +266,8 @@ pub const LIMITS: &[Key] = &[
         "memory",
         Form::Size,
         false,
-        "256MiB",
-        "What the whole run should take of memory. Half of it is for message bodies; those beyond go to unlinked temporary \
+        "128MiB",
+        "What the whole run should take of memory. A quarter of it is for message bodies; those beyond go to unlinked temporary \
          files, so a large message costs disk and no memory.",
     ),
     key(

@@ -144,12 +144,20 @@ pub struct Limits {
     pub quiet: Duration,
 }
 
+impl Limits {
+    /// What of the memory is for message bodies. The rest goes into the program itself, connectors, buffers and the
+    /// ledger's cache.
+    pub fn bodies(&self) -> u64 {
+        self.memory / 4
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             mailboxes: 8,
             connections: 4,
-            memory: 256 << 20,
+            memory: 128 << 20,
             cpu: Duration::from_secs(30),
             plugin_memory: 64 << 20,
             plugin_disk: 8 << 30,

@@ -20,11 +20,17 @@ pub const ERRORS_A_CONNECTION: u32 = 8;
 /// Losses of the connection at a batch as a whole before it is halved.
 pub const LOSSES_OF_A_BATCH: u32 = 2;
 
-/// Losses of the connection at one message alone before it counts as the cause, where others came through meanwhile.
-pub const LOSSES_OF_A_SUSPECT: u32 = 3;
+/// Losses in a row, at whatever was tried, before each further one is followed by a pause.
+pub const LOSSES_IN_A_ROW: u32 = 10;
 
-/// The same where no other message was there to prove it.
-pub const LOSSES_UNPROVEN: u32 = 10;
+/// A message alone counts as the cause of its losses where chance would bring them about less often than this.
+pub const LOSSES_BY_CHANCE: f64 = 1e-5;
+
+/// Losses of the connection at one message alone before it may count as the cause, however good the line is to others.
+pub const LOSSES_AT_LEAST: u32 = 3;
+
+/// Losses after which it counts as the cause, however bad the line is.
+pub const LOSSES_AT_MOST: u32 = 20;
 
 /// A kind of failure, by what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

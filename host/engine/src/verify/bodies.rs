@@ -6,7 +6,7 @@ use whimbrel_ledger::ItemRecord;
 use whimbrel_mail::content_print;
 use whimbrel_model::{Failure, Fingerprint};
 use whimbrel_sandbox::Item;
-use whimbrel_wire::Blob;
+use whimbrel_wire::{Blob, BlobStoreConfig};
 
 use super::{
     difference::{Class, How},
@@ -25,8 +25,6 @@ use crate::{
 /// Bodies read at once, in items and in bytes.
 pub const AT_ONCE_ITEMS: usize = 50;
 pub const AT_ONCE_BYTES: u64 = 8 << 20;
-/// What a body has in memory at most; larger ones lie on the disk.
-const IN_MEMORY: u64 = 1 << 20;
 
 /// Names of alterations that change what a message says, as a format forces them: what was put cannot be had back.
 const FORCED: [&str; 3] = ["status-headers", "from-quoting", "final-newline"];
@@ -49,7 +47,14 @@ impl Walk<'_> {
     async fn read_group(&mut self, place: PlaceId, cases: Vec<Case>) -> Result<(), Halt> {
         let context = self.context;
         // Both sides' bodies are held at once.
-        let _permit = budget(context, cases.iter().map(|case| 2 * case.size().min(IN_MEMORY)).sum()).await;
+        let _permit = budget(
+            context,
+            cases
+                .iter()
+                .map(|case| 2 * case.size().min(BlobStoreConfig::THRESHOLD))
+                .sum(),
+        )
+        .await;
         let (account, collection) = (
             self.places.get(place).account,
             self.places.get(place).collection.clone(),

@@ -13,14 +13,15 @@ use super::{
     places::{Account, PlaceId, Places},
     walk::{Case, Walk},
 };
-use crate::{context::Halt, print::fingerprint};
+use crate::{
+    context::{Halt, UNKNOWN_SIZE},
+    print::fingerprint,
+};
 
 /// Messages that are read for one that is looked for: more of the same size or date are not worth it.
 const CANDIDATES: usize = 16;
 /// Messages of one collection that are read since they have the size of one that was put there, where not all are read.
 const TWINS: usize = 200;
-/// The size assumed of an item that does not tell.
-const UNKNOWN_SIZE: u64 = 64 << 10;
 
 /// An item that the ledger does not know.
 type UnknownId = (PlaceId, usize);

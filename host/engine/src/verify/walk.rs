@@ -14,7 +14,7 @@ use super::{
     source::Look,
 };
 use crate::{
-    context::{Context, Halt},
+    context::{Context, Halt, UNKNOWN_SIZE},
     lane::SourceLane,
     prepare::CRLF,
     repair::DATE_REPLACED,
@@ -27,8 +27,6 @@ const RECORDS: usize = 500;
 const LOST_AT_ONCE: usize = 10_000;
 /// Bodies that are read for their size alone, where not all are read.
 const MOST_SUSPECTS: u64 = 1000;
-/// The size assumed of an item that does not tell.
-const UNKNOWN_SIZE: u64 = 64 << 10;
 /// Differences that are kept for the report; the witness gets all.
 const KEPT: usize = 100;
 

@@ -76,8 +76,9 @@ fn parameters(value: &[u8]) -> Option<String> {
         }
         let equals = part.iter().position(|byte| *byte == b'=')?;
         let key = std::str::from_utf8(&part[..equals]).ok()?;
-        // The first part is the type itself.
-        if at == 0 || !key.is_ascii() || key.trim_end().ends_with('*') {
+        let name = key.trim();
+        // The first part is the type itself. A boundary is bytes, which the body has as well.
+        if at == 0 || !name.is_ascii() || name.ends_with('*') || is_boundary(name) {
             return None;
         }
         let text = unquoted(part[equals + 1..].trim_ascii());
@@ -93,6 +94,12 @@ fn parameters(value: &[u8]) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// Whether this is the boundary, or a section of it (RFC 2231 section 3).
+fn is_boundary(name: &str) -> bool {
+    let base = name.split('*').next().unwrap_or_default();
+    base.eq_ignore_ascii_case("boundary")
 }
 
 /// What stands between the semicolons, those in quotes apart.

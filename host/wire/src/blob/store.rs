@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use whimbrel_model::Fingerprinter;
+use whimbrel_model::{Fingerprint, Fingerprinter};
 
 use super::{Blob, FileBody, PIECE_BYTES, Source, blocking};
 
@@ -24,8 +24,8 @@ pub struct BlobStoreConfig {
 }
 
 impl BlobStoreConfig {
-    /// The usual threshold: 1 MiB.
-    pub const THRESHOLD: u64 = 1024 * 1024;
+    /// The usual threshold: 4 MiB. Most attachments are smaller, and a body that goes to a file is copied twice more.
+    pub const THRESHOLD: u64 = 4 << 20;
 }
 
 /// Makes bodies out of what comes in. Clones share one budget.
@@ -68,7 +68,6 @@ impl BlobStore {
                 },
             },
             expected: size,
-            printer: Fingerprinter::new(),
             written: 0,
         }
     }
@@ -166,7 +165,6 @@ pub struct BlobWriter {
     store: BlobStore,
     target: Target,
     expected: u64,
-    printer: Fingerprinter,
     written: u64,
 }
 
@@ -179,6 +177,8 @@ enum Target {
     File {
         file: File,
         buffer: BytesMut,
+        /// Of all that was written. What stays in memory is hashed at the end, in one go.
+        printer: Box<Fingerprinter>,
     },
     /// A write failed or was cancelled half-way: what there is, is not the body.
     Broken,
@@ -191,7 +191,6 @@ impl BlobWriter {
     /// What spilling gave, with the spill folder named. The writer is of no more use then; nor is it after a write
     /// that was cancelled.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.printer.update(bytes);
         self.written += bytes.len() as u64;
         if !self.fits() {
             self.spill().await?;
@@ -213,15 +212,16 @@ impl BlobWriter {
     /// # Errors
     /// As [`BlobWriter::write`].
     pub async fn finish(mut self) -> io::Result<Blob> {
-        let print = self.printer.finish();
         match std::mem::replace(&mut self.target, Target::Broken) {
             Target::Memory { mut data, mut share } => {
+                let print = Fingerprint::of(&data);
                 data.shrink_to_fit();
                 share.resize(data.capacity() as u64);
                 let bytes = Bytes::from_owner(Kept { data, _share: share });
                 Ok(Blob::from_source(Source::Memory(bytes), self.written, Some(print)))
             }
-            Target::File { file, buffer } => {
+            Target::File { file, buffer, printer } => {
+                let print = printer.finish();
                 let folder = self.store.config().folder.clone();
                 let file = blocking(move || append(file, &buffer).map_err(|error| spilling(&folder, &error))).await?;
                 let source = Source::File {
@@ -266,6 +266,8 @@ impl BlobWriter {
             return Err(broken());
         };
         let folder = self.store.config().folder.clone();
+        let mut printer = Box::new(Fingerprinter::new());
+        printer.update(&data);
         let file = blocking(move || {
             // The share is given back together with the bytes.
             let kept = Kept { data, _share: share };
@@ -276,11 +278,15 @@ impl BlobWriter {
         self.target = Target::File {
             file: file.await?,
             buffer: BytesMut::new(),
+            printer,
         };
         Ok(())
     }
 
     async fn write_to_file(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if let Target::File { printer, .. } = &mut self.target {
+            printer.update(bytes);
+        }
         loop {
             let Target::File { buffer, .. } = &mut self.target else {
                 return Err(broken());
@@ -291,7 +297,7 @@ impl BlobWriter {
             if buffer.len() < PIECE_BYTES {
                 return Ok(());
             }
-            let Target::File { file, buffer } = std::mem::replace(&mut self.target, Target::Broken) else {
+            let Target::File { file, buffer, printer } = std::mem::replace(&mut self.target, Target::Broken) else {
                 return Err(broken());
             };
             let folder = self.store.config().folder.clone();
@@ -301,7 +307,7 @@ impl BlobWriter {
             });
             let (file, mut buffer) = done.await?;
             buffer.clear();
-            self.target = Target::File { file, buffer };
+            self.target = Target::File { file, buffer, printer };
         }
     }
 }

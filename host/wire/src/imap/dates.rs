@@ -62,15 +62,43 @@ pub(super) fn format(at: Timestamp) -> Option<String> {
         return None;
     }
     let month = MONTHS.get(usize::try_from(month - 1).ok()?)?;
-    let sign = if offset < 0 { '-' } else { '+' };
-    Some(format!(
-        "{day:>2}-{month}-{year:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        zone / 60,
-        zone % 60
-    ))
+    // Written once for each message: no formatting machinery.
+    let mut out = String::with_capacity(26);
+    if day < 10 {
+        out.push(' ');
+        out.push(digit(day));
+    } else {
+        two_digits(&mut out, day);
+    }
+    out.push('-');
+    out.push_str(month);
+    out.push('-');
+    two_digits(&mut out, year / 100);
+    two_digits(&mut out, year);
+    for (before, number) in [(' ', second / 3600), (':', second / 60 % 60), (':', second % 60)] {
+        out.push(before);
+        two_digits(&mut out, number);
+    }
+    out.push(' ');
+    out.push(if offset < 0 { '-' } else { '+' });
+    two_digits(&mut out, zone / 60);
+    two_digits(&mut out, zone % 60);
+    Some(out)
+}
+
+/// The last two digits of a number that is not negative.
+fn two_digits(out: &mut String, number: i64) {
+    out.push(digit(number / 10));
+    out.push(digit(number));
+}
+
+/// The last digit of a number that is not negative.
+fn digit(number: i64) -> char {
+    const DIGITS: [char; 10] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+    usize::try_from(number % 10)
+        .ok()
+        .and_then(|digit| DIGITS.get(digit).copied())
+        .unwrap_or('0')
 }
 
 fn leap(year: i64) -> bool {

@@ -4,12 +4,12 @@
 //! the bare outcome of its own commands: its grammar is strict, recursive and unbounded, and a server may be hostile.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
@@ -30,7 +30,10 @@ pub(super) const LISTING_BYTES: usize = 64 << 20;
 /// Read in one go.
 const READ_BYTES: usize = 64 << 10;
 /// Held back before it is written while a message is sent.
-const WRITE_BYTES: usize = 256 << 10;
+const WRITE_BYTES: usize = 64 << 10;
+/// Bytes of a body from which on it is sent from where it lies; fewer are copied to what is queued, so that they leave
+/// together.
+const UNCOPIED_BYTES: usize = 64 << 10;
 /// Read ahead while writing, so that a server that talks while it is talked to does not end in a deadlock.
 const AHEAD_BYTES: usize = 1 << 20;
 /// Bodies in one response; more than one is never asked for.
@@ -236,9 +239,13 @@ impl Link {
         let mut reader = blob.reader();
         let read = |error: io::Error| Failure::Internal(format!("a body cannot be read: {error}"));
         while let Some(piece) = reader.next().await.map_err(read)? {
+            if piece.len() >= UNCOPIED_BYTES {
+                self.write_out(piece).await?;
+                continue;
+            }
             self.push(&piece);
             if self.output.len() >= WRITE_BYTES {
-                self.write_out().await?;
+                self.write_out(Bytes::new()).await?;
             }
         }
         Ok(())
@@ -249,7 +256,7 @@ impl Link {
     /// # Errors
     /// `Unavailable`, or what the server's last words mean, where the connection is gone or nothing moves any more.
     pub async fn flush(&mut self) -> Result<(), Failure> {
-        self.write_out().await?;
+        self.write_out(Bytes::new()).await?;
         let patience = self.timeouts.stall;
         match timeout(patience, self.stream.flush()).await {
             Err(_) => Err(silent(patience)),
@@ -258,30 +265,34 @@ impl Link {
         }
     }
 
-    /// Hands the queue to the stream, reading ahead while the server does not take it.
-    async fn write_out(&mut self) -> Result<(), Failure> {
+    /// Hands the queue to the stream, and these bytes after it, reading ahead while the server does not take them.
+    async fn write_out(&mut self, mut behind: Bytes) -> Result<(), Failure> {
         let patience = self.timeouts.stall;
-        while !self.output.is_empty() {
-            let step = std::future::poll_fn(|cx| self.poll_step(cx));
+        while !self.output.is_empty() || !behind.is_empty() {
+            let step = std::future::poll_fn(|cx| self.poll_step(cx, &mut behind));
             match timeout(patience, step).await {
                 Err(_) => return Err(silent(patience)),
                 Ok(Err(error)) => return Err(self.last_words(&error).await),
                 Ok(Ok(())) => {}
             }
         }
-        if self.output.capacity() > 4 * WRITE_BYTES {
+        if self.output.capacity() > 2 * WRITE_BYTES {
             self.output = BytesMut::new();
         }
         Ok(())
     }
 
     /// Ready when something was written or read.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, &self.output) {
+    fn poll_step(&mut self, cx: &mut Context<'_>, behind: &mut Bytes) -> Poll<io::Result<()>> {
+        let both = [IoSlice::new(&self.output), IoSlice::new(behind)];
+        // A stream that takes one slice only may take the first that is not empty.
+        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write_vectored(cx, &both) {
             return match written? {
                 0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => {
-                    self.output.advance(written);
+                    let queued = written.min(self.output.len());
+                    self.output.advance(queued);
+                    behind.advance(written - queued);
                     Poll::Ready(Ok(()))
                 }
             };
