@@ -9,7 +9,10 @@ use crate::peers::Peer;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contender {
     /// The program itself.
-    Whimbrel,
+    Whimbrel {
+        /// Its ledger lies in memory, though the destination lies on disk: the price of the ledger's flushes.
+        ledger_in_memory: bool,
+    },
     /// The engine with one connector for both sides, sandboxed or called directly: the price of the sandbox.
     Engine {
         /// Called directly.
@@ -29,12 +32,13 @@ pub enum Contender {
 }
 
 impl Contender {
-    /// Everybody who can copy this account here.
-    pub fn all(kind: Kind) -> Vec<Self> {
+    /// Everybody who can copy this account here, to a destination on disk or in memory.
+    pub fn all(kind: Kind, disk: bool) -> Vec<Self> {
         let floor = |connections, select| Self::Floor { connections, select };
+        let whimbrel = |ledger_in_memory| Self::Whimbrel { ledger_in_memory };
         match kind {
-            Kind::Fleet => return vec![Self::Workers(4), Self::Whimbrel],
-            Kind::Million => return vec![floor(4, false), Self::Whimbrel],
+            Kind::Fleet => return vec![Self::Workers(4), whimbrel(false)],
+            Kind::Million => return vec![floor(4, false), whimbrel(false)],
             _ => {}
         }
         let floors = [floor(1, false), floor(4, false), floor(4, true)];
@@ -45,14 +49,20 @@ impl Contender {
         let engines = engines
             .into_iter()
             .filter(|_| matches!(kind, Kind::Mixed | Kind::Small));
-        let own = [Self::Whimbrel].into_iter().chain(engines);
+        let own = [whimbrel(false)]
+            .into_iter()
+            .chain(disk.then(|| whimbrel(true)))
+            .chain(engines);
         floors.into_iter().chain(own).chain(peers).collect()
     }
 
     /// Its name.
     pub fn name(&self) -> String {
         match self {
-            Self::Whimbrel => "whimbrel".to_owned(),
+            Self::Whimbrel { ledger_in_memory } => {
+                let apart = if *ledger_in_memory { ", ledger in memory" } else { "" };
+                format!("whimbrel{apart}")
+            }
             Self::Engine { native: false } => "engine, sandboxed connectors".to_owned(),
             Self::Engine { native: true } => "engine, native connectors".to_owned(),
             Self::Floor { connections: 1, .. } => ONE.to_owned(),

@@ -32,7 +32,7 @@ const BATCH: u64 = 50;
 /// Two servers, and an account at the first.
 pub struct Field {
     kind: Kind,
-    state_on_disk: bool,
+    disk: bool,
     source: Dovecot,
     destination: Dovecot,
     /// Before the source, the destination, and the destination's own protocol.
@@ -85,7 +85,7 @@ impl Field {
         });
         Self {
             kind,
-            state_on_disk: disk && !wanted.state_in_memory,
+            disk,
             source,
             destination,
             lines,
@@ -97,9 +97,9 @@ impl Field {
         }
     }
 
-    /// A folder for what a contender remembers: where the destination lies, too, unless other is wanted.
+    /// A folder for what a contender remembers: where the destination lies, too.
     fn state(&self, purpose: &str) -> TempDir {
-        match self.state_on_disk {
+        match self.disk {
             true => scratch::on_disk(purpose),
             false => scratch::folder(purpose),
         }
@@ -162,7 +162,7 @@ impl Field {
             Contender::Workers(workers) => {
                 Ok(self.timed(name, || floor::copy_users([from, to], pairs, *workers, BATCH)))
             }
-            Contender::Whimbrel => {
+            Contender::Whimbrel { ledger_in_memory } => {
                 let mut sections = vec![
                     imap_side_at("source", from, None),
                     imap_side_at("destination", to, None),
@@ -173,7 +173,12 @@ impl Field {
                         .iter()
                         .map(|(user, other)| mailbox(user, &account(user), &account(other))),
                 );
-                let job = Job::within(self.state("job"), &sections);
+                let folder = if *ledger_in_memory {
+                    scratch::folder("job")
+                } else {
+                    self.state("job")
+                };
+                let job = Job::within(folder, &sections);
                 self.ran(name, &mut job.command(&["migrate"]))
             }
             Contender::Engine { native } => {

@@ -34,7 +34,6 @@ const USAGE: &str = "usage: cargo xtask bench [OPTIONS]
                        fleet     200 users with 200 messages of ordinary sizes each, in one run
                        million   1,000,000 messages of 300 bytes in 50 folders; needs 11 GB of memory
   --on PLACES        where the destination lies: memory, disk or both with a comma (memory)
-  --state PLACE      where lies what programs remember: memory, or beside the destination (beside)
   --rtt MS           a line with this round trip between everything (0)
   --rounds NUMBER    how often each copies each account (3)
   --at-once NUMBER   how many users of a fleet the program moves at once (its default)
@@ -46,14 +45,14 @@ const USAGE: &str = "usage: cargo xtask bench [OPTIONS]
 Programs other than whimbrel take part where they are installed, but not with fleet and million. After each copy by a
 program, the run with nothing new is made three times. Each round begins with another contender; the first copy of each
 is compared with the source message by message (of a fleet, 21 users; of the million, the numbers of messages).
-The mixed and the small account are copied by the engine alone, too, with the connector sandboxed and with its code called
-directly, which tells the price of the sandbox.";
+What programs remember lies where the destination lies. On disk, whimbrel takes part a second time with its ledger in memory,
+which tells the price of the ledger's flushes. The mixed and the small account are copied by the engine alone, too, with the
+connector sandboxed and with its code called directly, which tells the price of the sandbox.";
 
 /// What the command line says.
 struct Wanted {
     accounts: Vec<Kind>,
     disks: Vec<bool>,
-    state_in_memory: bool,
     rtt: Duration,
     rounds: u32,
     at_once: Option<u32>,
@@ -107,7 +106,7 @@ fn measure(wanted: &Wanted, kind: Kind, disk: bool, results: &mut Results) {
         course.rtt
     );
     let is_wanted = |name: String| wanted.only.is_empty() || wanted.only.iter().any(|only| name.starts_with(only));
-    let mut contenders = Contender::all(kind);
+    let mut contenders = Contender::all(kind, disk);
     contenders.retain(|contender| is_wanted(contender.name()));
     if contenders.is_empty() {
         println!("  nobody who is asked for can copy it here");
@@ -140,7 +139,6 @@ fn wanted(words: &[String]) -> Result<Wanted, String> {
     let mut wanted = Wanted {
         accounts: vec![Kind::Mixed],
         disks: vec![false],
-        state_in_memory: false,
         rtt: Duration::ZERO,
         rounds: 3,
         at_once: None,
@@ -169,13 +167,6 @@ fn wanted(words: &[String]) -> Result<Wanted, String> {
                     _ => Err(format!("`{name}` is neither memory nor disk")),
                 };
                 wanted.disks = list().into_iter().map(place).collect::<Result<_, _>>()?;
-            }
-            "--state" => {
-                wanted.state_in_memory = match value.as_str() {
-                    "memory" => true,
-                    "beside" => false,
-                    _ => return Err(format!("`{value}` is neither memory nor beside")),
-                }
             }
             "--rtt" => wanted.rtt = Duration::from_millis(number()?.into()),
             "--rounds" => wanted.rounds = positive()?,
