@@ -140,7 +140,7 @@ impl whimbrel_plugin::Destination for Destination {
         let mut alterations = Vec::with_capacity(items.len());
         let mut messages = Vec::with_capacity(items.len());
         for item in items {
-            let (flags, dropped) = keepable(&item.meta.flags, permanent(&status));
+            let (flags, dropped) = keepable(item.meta.flags, permanent(&status));
             alterations.push(dropped);
             messages.push(Outgoing {
                 content: item.content,
@@ -187,7 +187,7 @@ impl whimbrel_plugin::Destination for Destination {
         for remark in remarks {
             let answer = match uid(&remark.id).filter(|uid| there.binary_search(uid).is_ok()) {
                 Some(uid) => {
-                    let (flags, _) = keepable(&remark.flags, permanent(&status));
+                    let (flags, _) = keepable(remark.flags.clone(), permanent(&status));
                     self.connection.call(|session| session.store(uid, &flags))
                 }
                 None => Err(not_there(&remark.id)),

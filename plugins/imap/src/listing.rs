@@ -291,9 +291,9 @@ fn advance(
                 step.seen += 1;
                 let new = summary.uid >= known.uid_next || step.mode == Mode::Newer;
                 if new {
-                    pager.upserted(meta(&summary))
+                    pager.upserted(meta(summary))
                 } else {
-                    pager.marked(meta(&summary))
+                    pager.marked(meta(summary))
                 };
             }
             if !fewer && step.at <= last {
@@ -333,9 +333,9 @@ fn advance(
                 return Ok(true);
             };
             let changed = mailbox.scan(first, last, room, Some(known.modseq))?;
-            let changed: HashMap<u32, Summary> = changed.into_iter().map(|summary| (summary.uid, summary)).collect();
+            let mut changed: HashMap<u32, Summary> = changed.into_iter().map(|summary| (summary.uid, summary)).collect();
             for uid in uids {
-                match changed.get(&uid) {
+                match changed.remove(&uid) {
                     Some(summary) if uid >= known.uid_next => pager.upserted(meta(summary)),
                     Some(summary) => pager.marked(meta(summary)),
                     // New, and gone again already.
@@ -351,23 +351,18 @@ fn advance(
 }
 
 /// What is known of a message.
-pub fn meta(summary: &Summary) -> ItemMeta {
+pub fn meta(summary: Summary) -> ItemMeta {
     let gmail = || {
-        summary
-            .extra
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("X-GM-MSGID"))
+        let mut extra = summary.extra.into_iter();
+        extra.find(|(name, _)| name.eq_ignore_ascii_case("X-GM-MSGID"))
     };
-    let identity = summary
-        .email_id
-        .clone()
-        .or_else(|| gmail().map(|(_, value)| value.clone()));
+    let identity = summary.email_id.or_else(|| gmail().map(|(_, value)| value));
     ItemMeta::new(summary.uid.to_string())
         .revision(summary.modseq.map(|modseq| modseq.to_string()).unwrap_or_default())
         .identity(identity.filter(|identity| !identity.is_empty()))
         .size(summary.size)
         .received(summary.received)
-        .flags(summary.flags.iter().cloned())
+        .flags(summary.flags)
 }
 
 /// A cursor after which everything from here on is listed.

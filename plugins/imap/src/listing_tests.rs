@@ -288,9 +288,9 @@ fn what_comes_after_a_watermark_is_listed_each_time() {
 fn an_identity_is_taken_where_there_is_one() {
     let mut summary = Fake::new(Server::Plain, 1).scan(1, 1, 1, None).unwrap().remove(0);
     summary.extra = vec![("X-GM-MSGID".to_owned(), "12".to_owned())];
-    assert_eq!(meta(&summary).identity.as_deref(), Some("12"));
+    assert_eq!(meta(summary.clone()).identity.as_deref(), Some("12"));
     summary.email_id = Some("M1".to_owned());
-    assert_eq!(meta(&summary).identity.as_deref(), Some("M1"));
+    assert_eq!(meta(summary).identity.as_deref(), Some("M1"));
 }
 
 #[derive(Debug, Clone)]

@@ -83,7 +83,7 @@ impl whimbrel_plugin::Source for Source {
             let message = messages
                 .next()
                 .unwrap_or_else(|| Err(Failure::internal("a fetch gave fewer answers than there were UIDs")))?;
-            Ok(Item::message(listing::meta(&message.summary), message.content))
+            Ok(Item::message(listing::meta(message.summary), message.content))
         });
         Ok(answers.collect())
     }
