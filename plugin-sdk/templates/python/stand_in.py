@@ -138,19 +138,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_one(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            with LOCK:
+        with LOCK:
+            try:
                 status, answer, headers = self.answer(body)
-        except Refused as refused:
-            status, answer, headers = refused.status, b"", refused.headers
-        cut = TROUBLE and TROUBLE[0] == "cut" and status < 300 and TROUBLE.pop(0)
+            except Refused as refused:
+                status, answer, headers = refused.status, b"", refused.headers
+            cut = status < 300 and TROUBLE[:1] == ["cut"]
+            if cut:
+                TROUBLE.clear()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer) + (1000 if cut else 0)))
         self.end_headers()
         self.wfile.write(answer[: len(answer) // 2] if cut else answer)
-        self.close_connection = bool(cut) or self.close_connection
+        self.close_connection = cut or self.close_connection
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_one
 
