@@ -13,6 +13,17 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
+
+    /// BLAKE3 of a text and the end of its last line.
+    fn of_line(text: &[u8]) -> Self {
+        Self(
+            *blake3::Hasher::new()
+                .update(text)
+                .update(LINE_END)
+                .finalize()
+                .as_bytes(),
+        )
+    }
 }
 
 impl fmt::Display for Hash {
@@ -32,8 +43,9 @@ impl fmt::Debug for Hash {
 pub struct Fingerprint {
     /// Of the bytes as they are.
     pub exact: Hash,
-    /// Of the bytes without what mail stores change on the way: carriage returns, NUL (some serve it as 0x80) and
-    /// line ends at the very end. Equal where two bodies differ in nothing else.
+    /// Of the bytes without what mail stores change on the way: line ends, NUL (some serve it as 0x80) and empty lines at
+    /// the very end. Equal where two bodies differ in nothing else. What is hashed has CR LF after each line and no other
+    /// CR, so that for most mail this is the exact hash.
     pub transport: Hash,
     /// Bytes.
     pub size: u64,
@@ -46,13 +58,58 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// That of a body which lies in memory as a whole: cheaper than a [`Fingerprinter`], as nothing is gathered.
+    /// That of a body which lies in memory as a whole: cheaper than a [`Fingerprinter`], as nothing is gathered, and most
+    /// mail is hashed once.
     pub fn of(bytes: &[u8]) -> Self {
+        let (exact, size) = (Hash::of(bytes), bytes.len() as u64);
+        let mut text = bytes;
+        while let Some(rest) = text.strip_suffix(LINE_END) {
+            text = rest;
+        }
+        if let Some(longest_line) = plain(text) {
+            let is_its_own_form = text.len() + LINE_END.len() == bytes.len();
+            return Self {
+                exact,
+                transport: if is_its_own_form { exact } else { Hash::of_line(text) },
+                size,
+                bare_line_feeds: 0,
+                nuls: 0,
+                longest_line,
+            };
+        }
         let mut text = Text::default();
         text.update(bytes);
-        text.print(Hash::of(bytes), bytes.len() as u64)
+        text.print(exact, size)
     }
 }
+
+/// The longest line of a text that is, but for the end of its last line, in the transport form: lines end with CR LF, and
+/// there is no other CR or LF and no NUL. None for any other, and for no text at all.
+fn plain(text: &[u8]) -> Option<u64> {
+    let (mut at, mut start, mut longest) = (0, 0, 0);
+    let (mut line_feeds, mut carriage_returns) = (0, 0);
+    // Pieces stay in the nearest cache.
+    for piece in text.chunks(GATHERED) {
+        if memchr::memchr(0, piece).is_some() {
+            return None;
+        }
+        for end in memchr::memchr_iter(b'\n', piece).map(|end| at + end) {
+            if end == start || text[end - 1] != b'\r' {
+                return None;
+            }
+            longest = longest.max(end - 1 - start);
+            start = end + 1;
+            line_feeds += 1;
+        }
+        carriage_returns += memchr::memchr_iter(b'\r', piece).count();
+        at += piece.len();
+    }
+    let longest = longest.max(text.len() - start);
+    (carriage_returns == line_feeds && !text.is_empty()).then_some(longest as u64)
+}
+
+/// Of the transport form.
+const LINE_END: &[u8] = b"\r\n";
 
 /// Bytes that are gathered before they are hashed: BLAKE3 works on sixteen chunks of 1 KiB at once, and on lines one by one
 /// it is several times slower.
@@ -91,12 +148,14 @@ impl Gathering {
         }
     }
 
-    fn finish(&self) -> Hash {
-        if self.hasher.count() == 0 {
-            return Hash::of(&self.waiting);
-        }
+    fn is_empty(&self) -> bool {
+        self.hasher.count() == 0 && self.waiting.is_empty()
+    }
+
+    /// With these bytes at the end.
+    fn finish(&self, end: &[u8]) -> Hash {
         let mut hasher = self.hasher.clone();
-        hasher.update(&self.waiting);
+        hasher.update(&self.waiting).update(end);
         Hash(*hasher.finalize().as_bytes())
     }
 }
@@ -164,7 +223,7 @@ impl Text {
             };
             let content = &piece[start..end];
             if !content.is_empty() {
-                line_feeds_into(out, std::mem::take(&mut pending));
+                line_ends_into(out, std::mem::take(&mut pending));
                 out.extend_from_slice(content);
             }
             longest = longest.max(line + content.len() as u64);
@@ -175,7 +234,7 @@ impl Text {
         }
         let rest = &piece[start..];
         if !rest.is_empty() {
-            line_feeds_into(out, std::mem::take(&mut pending));
+            line_ends_into(out, std::mem::take(&mut pending));
             out.extend_from_slice(rest);
             line += rest.len() as u64;
         }
@@ -209,7 +268,7 @@ impl Text {
         }
         while self.pending_line_feeds > 0 {
             let now = self.pending_line_feeds.min(GATHERED as u64);
-            line_feeds_into(&mut self.transport.waiting, now);
+            line_ends_into(&mut self.transport.waiting, now);
             self.transport.pass_on();
             self.pending_line_feeds -= now;
         }
@@ -225,9 +284,10 @@ impl Text {
     }
 
     fn print(&self, exact: Hash, size: u64) -> Fingerprint {
+        let end: &[u8] = if self.transport.is_empty() { b"" } else { LINE_END };
         Fingerprint {
             exact,
-            transport: self.transport.finish(),
+            transport: self.transport.finish(end),
             size,
             bare_line_feeds: self.bare_line_feeds,
             nuls: self.nuls,
@@ -236,13 +296,9 @@ impl Text {
     }
 }
 
-/// Writes so many line feeds, which are few.
-fn line_feeds_into(out: &mut Vec<u8>, number: u64) {
-    match number {
-        0 => {}
-        1 => out.push(b'\n'),
-        more => out.extend((0..more).map(|_| b'\n')),
-    }
+/// Writes so many line ends, which are few.
+fn line_ends_into(out: &mut Vec<u8>, number: u64) {
+    (0..number).for_each(|_| out.extend_from_slice(LINE_END));
 }
 
 /// Takes the fingerprint of a body as its bytes pass.
@@ -276,7 +332,7 @@ impl Fingerprinter {
 
     /// The fingerprint of all that was seen.
     pub fn finish(&self) -> Fingerprint {
-        self.text.print(self.exact.finish(), self.size)
+        self.text.print(self.exact.finish(b""), self.size)
     }
 }
 
@@ -297,6 +353,11 @@ mod tests {
         while text.last() == Some(&b'\n') {
             text.pop();
         }
+        let lines = text.split(|byte| *byte == b'\n');
+        let text = match text.is_empty() {
+            true => Vec::new(),
+            false => lines.flat_map(|line| [line, b"\r\n"].concat()).collect(),
+        };
         let bare = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r');
         let lines = bytes.split(|byte| *byte == b'\n');
         let length = |line: &[u8]| line.iter().filter(|byte| **byte != b'\r').count() as u64;
@@ -320,6 +381,38 @@ mod tests {
         ] {
             assert_eq!(of(same).transport, reference, "{:?}", String::from_utf8_lossy(same));
             assert_ne!(of(same).exact, of(b"Subject: x\r\n\r\na\x00b\r\nc").exact);
+        }
+    }
+
+    #[test]
+    fn what_is_in_transport_form_is_hashed_once_and_nothing_else_is() {
+        for plain in [&b"a\r\n"[..], b"Subject: x\r\n\r\na\x80b\r\n"] {
+            assert_eq!(of(plain).transport, of(plain).exact);
+        }
+        let long = [&vec![b'x'; GATHERED - 1][..], b"\r\ny\r\n"].concat();
+        assert_eq!(
+            (of(&long).transport, of(&long).longest_line),
+            (of(&long).exact, GATHERED as u64 - 1)
+        );
+        for other in [
+            &b"\r\n"[..],
+            b"\r\n\r\n",
+            b"a",
+            b"a\n",
+            b"\na\r\n",
+            b"a\r",
+            b"a\rb\r\n",
+            b"a\r\r\n",
+            b"a\r\n\r\n",
+            b"a\0\r\n",
+            b"a\nb\r\n",
+        ] {
+            assert_ne!(
+                of(other).transport,
+                of(other).exact,
+                "{:?}",
+                String::from_utf8_lossy(other)
+            );
         }
     }
 
@@ -352,9 +445,7 @@ mod tests {
             .collect();
         let whole = of(&bytes);
         assert_eq!(whole.exact.0, *blake3::hash(&bytes).as_bytes());
-        let transport: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != b'\r').collect();
-        let transport = transport.strip_suffix(b"\n").unwrap();
-        assert_eq!(whole.transport.0, *blake3::hash(transport).as_bytes());
+        assert_eq!(whole.transport, whole.exact);
         for piece in [1, 1000, GATHERED - 1, GATHERED, GATHERED + 1, 100_000] {
             let mut printer = Fingerprinter::new();
             bytes.chunks(piece).for_each(|piece| printer.update(piece));

@@ -333,7 +333,8 @@ fn advance(
                 return Ok(true);
             };
             let changed = mailbox.scan(first, last, room, Some(known.modseq))?;
-            let mut changed: HashMap<u32, Summary> = changed.into_iter().map(|summary| (summary.uid, summary)).collect();
+            let mut changed: HashMap<u32, Summary> =
+                changed.into_iter().map(|summary| (summary.uid, summary)).collect();
             for uid in uids {
                 match changed.remove(&uid) {
                     Some(summary) if uid >= known.uid_next => pager.upserted(meta(summary)),
