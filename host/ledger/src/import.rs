@@ -7,12 +7,14 @@ use std::{
     path::Path,
 };
 
+use whimbrel_model::{Fingerprint, Kind as ItemKind};
+
 use crate::{
-    CollectionId, Fate, Intent, Ledger, LedgerError, LedgerOptions, MailboxId, Result, Totals,
+    CollectionId, Fate, Intent, IntentItem, Ledger, LedgerError, LedgerOptions, MailboxId, Result, Totals,
     commit::check_id,
     events::canonical,
     keys::{self, Key, Kind, VOID},
-    lines::{CollectionLine, EXPORT, Header, ItemLine, Line},
+    lines::{CollectionLine, EXPORT, EXPORT_WITHOUT_CR, Header, ItemLine, Line},
     record::{Behind, StoredEvent, encode},
     store::{Lock, Store, There, look, sync_folder},
     tree::Changes,
@@ -137,6 +139,8 @@ struct Import<'a> {
     mailboxes: HashSet<MailboxId>,
     collections: BTreeMap<(MailboxId, CollectionId), Sums>,
     records: u64,
+    /// The transport hashes of texts are of a form that nobody takes any more.
+    without_cr: bool,
     ended: bool,
 }
 
@@ -144,6 +148,7 @@ struct Sums {
     declared: Totals,
     counted: Totals,
     epoch: u32,
+    kind: ItemKind,
 }
 
 impl<'a> Import<'a> {
@@ -154,6 +159,7 @@ impl<'a> Import<'a> {
             mailboxes: HashSet::new(),
             collections: BTreeMap::new(),
             records: 0,
+            without_cr: false,
             ended: false,
         }
     }
@@ -168,6 +174,10 @@ impl<'a> Import<'a> {
                 serde_json::from_slice(line).map_err(|_| "it is not the header of a ledger's export".to_owned())?;
             return match header.schema {
                 EXPORT => Ok(()),
+                EXPORT_WITHOUT_CR => {
+                    self.without_cr = true;
+                    Ok(())
+                }
                 newer if newer > EXPORT => Err(format!(
                     "it has schema {newer}, this whimbrel knows up to {EXPORT}: import it with the newer one"
                 )),
@@ -217,7 +227,12 @@ impl<'a> Import<'a> {
                 items,
             } => {
                 self.known(mailbox)?;
-                let items = items.into_iter().map(Into::into).collect();
+                let mut items: Vec<IntentItem> = items.into_iter().map(Into::into).collect();
+                for item in &mut items {
+                    let kind = self.collections.get(&(mailbox, item.collection)).map(|it| it.kind);
+                    let prints = [Some(&mut item.fingerprint), item.put.as_mut()];
+                    self.renew(kind.unwrap_or(ItemKind::Message), prints);
+                }
                 self.put(
                     Key::intent(mailbox, id),
                     encode(&Intent {
@@ -275,6 +290,7 @@ impl<'a> Import<'a> {
                 declared,
                 counted: Totals::default(),
                 epoch: data.epoch,
+                kind: data.source.kind,
             },
         );
         self.put(Key::collection(Kind::Collection, mailbox, id), encode(&data)?)?;
@@ -286,7 +302,10 @@ impl<'a> Import<'a> {
 
     fn item(&mut self, line: ItemLine) -> Checked<()> {
         let (mailbox, collection) = (line.mailbox, line.collection);
-        let item = line.item();
+        let mut item = line.item();
+        if let Some(kind) = self.collections.get(&(mailbox, collection)).map(|it| it.kind) {
+            self.renew(kind, [item.record.fingerprint.as_mut(), item.record.put.as_mut()]);
+        }
         let id = item.record.meta.id.as_str();
         let sums = self.collections.get_mut(&(mailbox, collection));
         let sums = sums.ok_or_else(|| format!("there is no collection {collection} of mailbox {mailbox} before it"))?;
@@ -318,6 +337,17 @@ impl<'a> Import<'a> {
             self.put(key, value.to_vec())?;
         }
         self.put(Key::item(Kind::Item, mailbox, collection, id), item.encode()?)
+    }
+
+    /// A text whose transport hash can no longer be compared is known by its bytes, which are the form that is hashed now for
+    /// most mail. Calendar objects and vCards have that of their normal form, which stays.
+    fn renew(&self, kind: ItemKind, prints: [Option<&mut Fingerprint>; 2]) {
+        let is_text = !matches!(kind, ItemKind::Event | ItemKind::Task | ItemKind::Contact);
+        if self.without_cr && is_text {
+            for print in prints.into_iter().flatten() {
+                print.transport = print.exact;
+            }
+        }
     }
 
     fn known(&self, mailbox: MailboxId) -> Checked<()> {

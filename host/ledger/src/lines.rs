@@ -10,8 +10,11 @@ use crate::{
     record::{Behind, Item, StoredCollection},
 };
 
-/// The schema of exports that this version writes and reads: of the lines, not of the store.
-pub(crate) const EXPORT: u32 = 1;
+/// The schema of exports that this version writes, and the highest that it reads: of the lines, not of the store.
+pub(crate) const EXPORT: u32 = 2;
+
+/// The schema before, in which transport hashes were those of texts without CR.
+pub(crate) const EXPORT_WITHOUT_CR: u32 = 1;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ mod common;
 
 use std::{fs, path::Path};
 
-use whimbrel_ledger::{Durability, Fate, Ledger, LedgerError};
-use whimbrel_model::Failure;
+use whimbrel_ledger::{CollectionId, Durability, Fate, Ledger, LedgerError};
+use whimbrel_model::{Failure, Fingerprint};
 
 use common::{CREATE, export, find, one, placed, print};
 
@@ -67,7 +67,7 @@ fn the_export_is_readable() {
     assert_eq!(
         lines[0],
         format!(
-            "{{\"whimbrel-ledger\":1,\"version\":\"{}\"}}",
+            "{{\"whimbrel-ledger\":2,\"version\":\"{}\"}}",
             env!("CARGO_PKG_VERSION")
         )
     );
@@ -94,7 +94,8 @@ fn broken_exports_are_refused_with_the_line() {
     let all = lines(&text);
     fails("", 1, "ends before");
     fails("hello\n", 1, "not the header");
-    fails(&text.replacen("\":1,", "\":2,", 1), 1, "schema 2");
+    fails(&text.replacen("\":2,", "\":3,", 1), 1, "schema 3");
+    fails(&text.replacen("\":2,", "\":0,", 1), 1, "never was a schema 0");
     fails(&joined(&all[..8]), 9, "ends before its last record");
     fails(text.trim_end(), 9, "cut short");
     fails(&format!("{text}{}\n", all[1]), 10, "after the last one");
@@ -124,6 +125,25 @@ fn broken_exports_are_refused_with_the_line() {
     fails(&joined(&[all[0], all[3]]), 2, "no mailbox 1");
     fails(&joined(&[all[0], all[2], all[4]]), 3, "no collection 1");
     fails(&joined(&[all[0], all[1], all[1]]), 3, "told before");
+}
+
+/// Up to schema 1, texts were hashed without CR: nothing would ever be equal to that again.
+#[test]
+fn texts_of_an_older_export_are_known_by_their_bytes() {
+    let older = sample().replacen("\":2,", "\":1,", 1);
+    let events = older.replacen("\"kind\":\"message\"", "\"kind\":\"event\"", 1);
+    assert_ne!(events, older);
+    let was = print(1);
+    assert_ne!(was.transport, was.exact);
+    for (text, transport) in [(older, was.exact), (events, was.transport)] {
+        let temp = tempfile::tempdir().unwrap();
+        Ledger::import(temp.path(), &mut text.as_bytes()).unwrap();
+        let ledger = Ledger::open(temp.path(), CREATE).unwrap();
+        let (mailbox, collection) = (ledger.mailbox("alice").unwrap(), CollectionId(1));
+        let item = ledger.item(mailbox, collection, "1").unwrap().unwrap();
+        assert_eq!(item.fingerprint, Some(Fingerprint { transport, ..was }));
+        assert!(export(&ledger).starts_with("{\"whimbrel-ledger\":2,"));
+    }
 }
 
 #[test]
