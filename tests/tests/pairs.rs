@@ -164,7 +164,7 @@ fn survive(seed: u64, from: impl Fn(&Account) -> End, to: impl Fn(&Account) -> E
     let expected = from.read(&mail);
     let mut random = Random::new(seed);
     let mut most = LONGEST;
-    let mut kills = 0;
+    let (mut kills, mut given_up) = (0, 0);
     while kills < KILLS {
         let to = to(&mail);
         let job = job(&from, &to);
@@ -179,8 +179,8 @@ fn survive(seed: u64, from: impl Fn(&Account) -> End, to: impl Fn(&Account) -> E
             let outcome = running.wait(Duration::from_secs(1));
             match outcome.code {
                 Some(0) => break,
-                // It gave up on a line that broke too often.
-                Some(3) => {}
+                // It gave up on a line that broke too often; not for ever.
+                Some(3) if given_up < 10 * KILLS => given_up += 1,
                 _ => panic!("{outcome}"),
             }
         }
