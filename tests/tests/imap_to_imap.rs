@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // Helpers of tests.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use whimbrel_tests::account::{Account, Folder, Message};
 use whimbrel_tests::compare::{Allow, assert_same};
 use whimbrel_tests::corpus::{self, NOON};
@@ -549,6 +552,44 @@ fn a_courier_gives_and_takes() {
             ..allow
         },
     );
+}
+
+#[test]
+fn one_connection_a_side_is_one_login_a_side() {
+    let (from, to) = (Dovecot::plain(), Dovecot::plain());
+    writers::imap(&mut from.imap("alice"), '/', &corpus::ordinary(38, 30));
+    let mut sections = server_to_server(&from, &to);
+    sections.insert(0, "[limits]\nconnections = 1\n".to_owned());
+    let job = Job::new(&sections);
+    let before = (logins(&from, "marker-1"), logins(&to, "marker-1"));
+    job.migrate().adds_up();
+    let first = (logins(&from, "marker-2"), logins(&to, "marker-2"));
+    job.migrate().adds_up();
+    let second = (logins(&from, "marker-3"), logins(&to, "marker-3"));
+    assert_eq!(first, (before.0 + 1, before.1 + 1), "a first run");
+    assert_eq!(
+        second,
+        (first.0 + 1, first.1),
+        "nothing new: the destination is not needed"
+    );
+    assert_eq!(read(&to).count(), 30);
+}
+
+/// How often alice logged in so far. The log is written behind the sessions, so somebody else logs in and is waited for.
+fn logins(server: &Dovecot, marker: &str) -> usize {
+    drop(server.imap(marker));
+    let start = Instant::now();
+    loop {
+        let log = server.log();
+        if log.contains(&format!("Login: user=<{marker}>")) {
+            return log.matches("Login: user=<alice>").count();
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{marker} is not in the log: {log}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

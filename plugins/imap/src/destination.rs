@@ -42,7 +42,7 @@ impl whimbrel_plugin::Destination for Destination {
         if kind != Kind::Message {
             return Err(Failure::unsupported("IMAP holds mail only"));
         }
-        let connection = &mut self.connection;
+        let connection = &self.connection;
         let uidplus = connection.offers("UIDPLUS")?;
         let mut abilities = Abilities::SERVER_SIDE_COPY
             | Abilities::REPORTS_VANISHED
@@ -124,7 +124,7 @@ impl whimbrel_plugin::Destination for Destination {
     }
 
     fn watermark(&mut self, collection: &str) -> Result<String> {
-        Ok(listing::watermark(&mut ForWriting(&mut self.connection, collection))?.text())
+        Ok(listing::watermark(&mut ForWriting(&self.connection, collection))?.text())
     }
 
     /// The mailbox is open meanwhile: some servers index a mailbox anew with each APPEND to one that is not.
@@ -379,10 +379,10 @@ impl Destination {
         let mut asked = Vec::new();
         for (wanted, name) in wanted.iter().zip(names) {
             let Ok(name) = name else { continue };
-            match self.connection.opened(name, true) {
+            match self.connection.opened(name) {
                 _ if !wanted.selectable => {}
                 // STATUS is not for the mailbox that is open (RFC 9051, 6.3.11).
-                Some(status) => drop(statuses.insert(name.clone(), Ok(status.clone()))),
+                Some(open) => drop(statuses.insert(name.clone(), Ok(open.status))),
                 None => asked.push(name.clone()),
             }
         }
@@ -400,7 +400,7 @@ impl Destination {
             .unwrap_or(u32::MAX)
             .saturating_add(1)
             .min(10_000);
-        let mut listing = ForWriting(&mut self.connection, mailbox);
+        let mut listing = ForWriting(&self.connection, mailbox);
         let found = match before.uid_next {
             // Never said: there is nothing to look from.
             0 => return,
@@ -460,7 +460,7 @@ fn not_there(id: &str) -> Failure {
 }
 
 /// A listing that leaves the mailbox open for writing.
-struct ForWriting<'a>(&'a mut Connection, &'a str);
+struct ForWriting<'a>(&'a Connection, &'a str);
 
 impl Mailbox for ForWriting<'_> {
     fn examine(&mut self) -> Result<Status> {

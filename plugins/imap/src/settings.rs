@@ -15,7 +15,7 @@ pub const ACCOUNT_SCHEMA: &str = r#"{"type":"object","additionalProperties":fals
   "oneOf":[{"required":["password"]},{"required":["token"]}]}"#;
 
 /// See `settings.json`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Settings {
     pub host: String,
     pub port: u16,
@@ -26,7 +26,7 @@ pub struct Settings {
     pub exclude: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Protection {
     #[default]

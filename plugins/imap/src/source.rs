@@ -60,7 +60,7 @@ impl whimbrel_plugin::Source for Source {
             collection.clone_into(&mut self.listed);
             self.kept = Kept::default();
         }
-        let opened = self.connection.opened(collection, true).cloned();
+        let opened = self.connection.opened_as(collection, true);
         let mut mailbox = self.connection.listing(collection);
         listing::changes(&mut mailbox, cursor, opened, limit, &mut self.kept)
     }
